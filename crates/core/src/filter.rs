@@ -1,0 +1,121 @@
+//! The filters of the workload: one value that both matches a row here and reads as Milvus' text.
+
+use serde::{Deserialize, Serialize};
+
+use crate::dataset::Row;
+
+/// A condition on a row's scalar fields.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Filter {
+    /// The category is this one.
+    Category(String),
+    /// `min <= price < max`; a `min` of 0 is left out of the text, since no price is negative.
+    Price {
+        /// Lowest price that matches.
+        min: f64,
+        /// Lowest price that no longer matches.
+        max: f64,
+    },
+    /// All of them hold.
+    All(Vec<Filter>),
+}
+
+impl Filter {
+    /// Whether `row` matches.
+    pub fn matches(&self, row: &Row) -> bool {
+        match self {
+            Filter::Category(category) => row.category == category,
+            Filter::Price { min, max } => (*min..*max).contains(&row.price),
+            Filter::All(filters) => filters.iter().all(|filter| filter.matches(row)),
+        }
+    }
+
+    /// The names of the fields that the filter reads, each once, in order of appearance.
+    pub fn fields(&self) -> Vec<&'static str> {
+        match self {
+            Filter::Category(_) => vec!["category"],
+            Filter::Price { .. } => vec!["price"],
+            Filter::All(filters) => {
+                let mut fields = Vec::new();
+                for field in filters.iter().flat_map(Filter::fields) {
+                    if !fields.contains(&field) {
+                        fields.push(field);
+                    }
+                }
+                fields
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Filter {
+    /// Milvus' boolean expression: `category == "books" and price >= 10 and price < 50`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Filter::Category(category) => write!(f, "category == \"{}\"", category.escape_default()),
+            Filter::Price { min, max } if *min == 0.0 => write!(f, "price < {max}"),
+            Filter::Price { min, max } => write!(f, "price >= {min} and price < {max}"),
+            Filter::All(filters) => {
+                for (i, filter) in filters.iter().enumerate() {
+                    if i > 0 {
+                        f.write_str(" and ")?;
+                    }
+                    write!(f, "{filter}")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The workload's filter table, in the order of the `filter` column of a row.
+///
+/// The first six categories, the five price ranges, and every pair of both: 41 filters.
+pub fn reference_filters() -> Vec<Filter> {
+    const RANGES: [(f64, f64); 5] =
+        [(0.0, 50.0), (50.0, 100.0), (100.0, 500.0), (500.0, 1_000.0), (1_000.0, 5_000.0)];
+    let categories =
+        || crate::dataset::CATEGORIES.iter().take(6).map(|(name, _)| Filter::Category((*name).to_owned()));
+    let prices = || RANGES.iter().map(|&(min, max)| Filter::Price { min, max });
+    let both = categories()
+        .flat_map(|category| prices().map(move |price| Filter::All(vec![category.clone(), price])));
+    categories().chain(prices()).chain(both).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(category: &'static str, price: f64) -> Row {
+        Row { category, price, brand: "brand_0", rating: 4.0, stock: 1 }
+    }
+
+    #[test]
+    fn the_table_has_six_categories_five_ranges_and_all_pairs() {
+        let filters = reference_filters();
+        assert_eq!(filters.len(), 41);
+        assert_eq!(filters[0].to_string(), "category == \"electronics\"");
+        assert_eq!(filters[6].to_string(), "price < 50");
+        assert_eq!(filters[8].to_string(), "price >= 100 and price < 500");
+        assert_eq!(filters[40].to_string(), "category == \"toys\" and price >= 1000 and price < 5000");
+        assert_eq!(filters[40].fields(), ["category", "price"]);
+    }
+
+    #[test]
+    fn a_price_range_holds_its_lower_end_and_not_its_upper() {
+        let filter = Filter::Price { min: 50.0, max: 100.0 };
+        for (price, matches) in [(49.99, false), (50.0, true), (99.99, true), (100.0, false)] {
+            assert_eq!(filter.matches(&row("books", price)), matches, "{price}");
+        }
+    }
+
+    #[test]
+    fn all_means_every_one() {
+        let filter =
+            Filter::All(vec![Filter::Category("books".into()), Filter::Price { min: 0.0, max: 50.0 }]);
+        assert!(filter.matches(&row("books", 10.0)));
+        assert!(!filter.matches(&row("books", 60.0)));
+        assert!(!filter.matches(&row("toys", 10.0)));
+    }
+}

@@ -1,0 +1,383 @@
+//! The plan: everything a run will do, resolved. Printable, stored in the run, repeatable.
+
+use std::time::Duration;
+
+use rand::{Rng, RngExt};
+use serde::{Deserialize, Serialize};
+
+use crate::identity::hash_of;
+use crate::schedule::{Arrivals, OpenSchedule, Stage, StageKind};
+use crate::schema::{Consistency, Transport};
+use crate::target::PlannedTarget;
+use crate::units::{format_duration, nanoseconds, parse_duration};
+use crate::workload::{QueryKind, Workload};
+
+/// A named kind of request with a weight.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Class {
+    /// The class's name, as rows store it.
+    pub name: String,
+    /// What it asks.
+    pub kind: QueryKind,
+    /// Its share of the requests, relative to the other weights.
+    pub weight: f64,
+    /// Hits it asks for.
+    pub limit: u16,
+}
+
+/// The reference's mix: 70 % common and 20 % filtered with 10 hits, 10 % rare with 100.
+pub fn reference_classes() -> Vec<Class> {
+    let class = |kind: QueryKind, weight, limit| Class { name: kind.name().to_owned(), kind, weight, limit };
+    vec![
+        class(QueryKind::Common, 70.0, 10),
+        class(QueryKind::Filtered, 20.0, 10),
+        class(QueryKind::Rare, 10.0, 100),
+    ]
+}
+
+/// How long a user waits between an answer and its next request; uniform between the ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct ThinkTime {
+    /// Shortest.
+    pub min: Duration,
+    /// Longest.
+    pub max: Duration,
+}
+
+impl ThinkTime {
+    pub(crate) fn draw<R: Rng>(self, rng: &mut R) -> Duration {
+        let (min, max) = (nanoseconds(self.min), nanoseconds(self.max));
+        Duration::from_nanos(rng.random_range(min..=max).unsigned_abs())
+    }
+
+    /// The mean.
+    pub fn mean(self) -> Duration {
+        (self.min + self.max) / 2
+    }
+}
+
+impl std::str::FromStr for ThinkTime {
+    type Err = String;
+
+    /// Reads `100ms..500ms`, or one length for always the same.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (min, max) = match text.split_once("..") {
+            Some((min, max)) => (parse_duration(min)?, parse_duration(max)?),
+            None => parse_duration(text).map(|length| (length, length))?,
+        };
+        if min > max {
+            return Err(format!("`{text}` ends before it begins; write the shorter time first"));
+        }
+        Ok(Self { min, max })
+    }
+}
+
+impl std::fmt::Display for ThinkTime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.min == self.max {
+            return f.write_str(&format_duration(self.min));
+        }
+        write!(f, "{}..{}", format_duration(self.min), format_duration(self.max))
+    }
+}
+
+impl From<ThinkTime> for String {
+    fn from(think_time: ThinkTime) -> String {
+        think_time.to_string()
+    }
+}
+
+impl TryFrom<String> for ThinkTime {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+/// The load of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "model", rename_all = "snake_case")]
+pub enum Load {
+    /// Users, each waiting for its answer and a think time before it asks again.
+    Closed {
+        /// Number of users.
+        users: u32,
+        /// Users started a second; user k begins at k ÷ this.
+        spawn_rate: f64,
+        /// Pause between an answer and the next request.
+        think_time: ThinkTime,
+        /// From the first to the last request, the spawn included; `None`: until stopped.
+        run_time: Option<Duration>,
+    },
+    /// Arrivals that do not care how slow the server is.
+    Open {
+        /// How arrivals are spread.
+        arrivals: Arrivals,
+        /// The rates over time.
+        stages: Vec<Stage>,
+    },
+}
+
+/// Where the requests go; without credentials.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerTarget {
+    /// The server's URI.
+    pub uri: String,
+    /// The database; `None`: the server's default.
+    pub database: Option<String>,
+    /// The collection.
+    pub collection: String,
+    /// The protocol.
+    pub transport: Transport,
+}
+
+/// Slice `index` of `count` of a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shard {
+    /// Which slice, from 0.
+    pub index: u32,
+    /// How many slices the run has.
+    pub count: u32,
+}
+
+impl Shard {
+    /// The whole plan.
+    pub const WHOLE: Shard = Shard { index: 0, count: 1 };
+}
+
+/// Everything a run will do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The run's name.
+    pub name: String,
+    /// Keys and values given to the run.
+    pub labels: Vec<(String, String)>,
+    /// Where the requests go.
+    pub server: ServerTarget,
+    /// What may be asked.
+    pub workload: Workload,
+    /// The mix.
+    pub classes: Vec<Class>,
+    /// How fast.
+    pub load: Load,
+    /// Bounds to meet.
+    pub targets: Vec<PlannedTarget>,
+    /// Seed of everything the run draws.
+    pub seed: u64,
+    /// Time at the start of the measured stages that is left out of the figures.
+    pub warm_up: Duration,
+    /// Time that answers still have after the last arrival.
+    pub drain: Duration,
+    /// Time that an answer has after its request was sent.
+    pub timeout: Duration,
+    /// Most requests in flight at once, over all threads; 0 in a closed loop: the users.
+    pub max_in_flight: u32,
+    /// Threads that send.
+    pub threads: u16,
+    /// Connections a thread.
+    pub connections: u16,
+    /// Consistency sent with each search; `None`: the collection's own.
+    pub consistency: Option<Consistency>,
+    /// Search parameters sent with each search, as JSON text; `None`: none.
+    pub search_params: Option<String>,
+    /// Fields asked for; `None`: the primary key.
+    pub output_fields: Option<Vec<String>>,
+}
+
+impl Plan {
+    /// The stages as rows name them; a closed loop has `ramp` (the spawn) and `steady`.
+    pub fn stages(&self) -> Vec<Stage> {
+        match &self.load {
+            Load::Open { stages, .. } => stages.clone(),
+            Load::Closed { users, spawn_rate, run_time, .. } => {
+                let spawn = spawn_time(*users, *spawn_rate);
+                let ramp = run_time.map_or(spawn, |run_time| spawn.min(run_time));
+                let stage = |name: &str, kind, length| Stage {
+                    name: name.to_owned(),
+                    kind,
+                    length,
+                    from: 0.0,
+                    to: 0.0,
+                };
+                vec![
+                    stage("ramp", StageKind::Ramp, Some(ramp)),
+                    stage("steady", StageKind::Steady, run_time.map(|run_time| run_time - ramp)),
+                ]
+            }
+        }
+    }
+
+    /// The spans [from, to), in nanoseconds of `due` since the plan's start, that enter the figures:
+    /// every stage but ramps, less the warm-up at its beginning, cut off at `end_ns` where the run
+    /// ended early or has no planned end.
+    pub fn measured(&self, end_ns: Option<i64>) -> Vec<(i64, i64)> {
+        let warm_up = nanoseconds(self.warm_up);
+        let mut spans: Vec<(i64, i64)> = Vec::new();
+        let mut start = 0_i64;
+        let mut warmed = false;
+        for stage in self.stages() {
+            let end = stage.length.map_or(i64::MAX, |length| start.saturating_add(nanoseconds(length)));
+            if stage.kind == StageKind::Steady {
+                let from = if warmed { start } else { start.saturating_add(warm_up) };
+                warmed = true;
+                let to = end.min(end_ns.unwrap_or(i64::MAX));
+                match spans.last_mut() {
+                    Some(last) if last.1 == from => last.1 = to.max(last.1),
+                    _ if from < to => spans.push((from, to)),
+                    _ => {}
+                }
+            }
+            start = end;
+        }
+        spans
+    }
+
+    /// From the first to the last arrival; `None`: until stopped.
+    pub fn length(&self) -> Option<Duration> {
+        self.stages().iter().map(|stage| stage.length).sum()
+    }
+
+    /// The arrivals of an open loop.
+    pub fn open_schedule(&self) -> Option<OpenSchedule> {
+        match &self.load {
+            Load::Open { arrivals, stages } => Some(OpenSchedule::new(stages.clone(), *arrivals, self.seed)),
+            Load::Closed { .. } => None,
+        }
+    }
+
+    /// The names of the classes, in the order of a row's class index.
+    pub fn class_names(&self) -> Vec<String> {
+        self.classes.iter().map(|class| class.name.clone()).collect()
+    }
+
+    /// What tells the work of this plan from that of another: runs with unlike keys must not be
+    /// compared. Seed, targets, name, labels and server are not part of it.
+    pub fn work_key(&self) -> String {
+        #[derive(Serialize)]
+        struct Work<'a> {
+            workload: &'a Workload,
+            classes: &'a [Class],
+            load: &'a Load,
+            consistency: Option<Consistency>,
+            search_params: &'a Option<String>,
+            output_fields: &'a Option<Vec<String>>,
+            transport: Transport,
+        }
+        hash_of(&Work {
+            workload: &self.workload,
+            classes: &self.classes,
+            load: &self.load,
+            consistency: self.consistency,
+            search_params: &self.search_params,
+            output_fields: &self.output_fields,
+            transport: self.server.transport,
+        })
+    }
+}
+
+/// How long it takes until every user has begun: the last begins at (users − 1) ÷ rate.
+fn spawn_time(users: u32, spawn_rate: f64) -> Duration {
+    Duration::try_from_secs_f64(f64::from(users.saturating_sub(1)) / spawn_rate).unwrap_or(Duration::MAX)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn plan(load: Load) -> Plan {
+        Plan {
+            name: "test".into(),
+            labels: Vec::new(),
+            server: ServerTarget {
+                uri: "http://127.0.0.1:19530".into(),
+                database: None,
+                collection: "c".into(),
+                transport: Transport::Grpc,
+            },
+            workload: Workload::reference(1, 8),
+            classes: reference_classes(),
+            load,
+            targets: Vec::new(),
+            seed: 1,
+            warm_up: Duration::ZERO,
+            drain: Duration::from_secs(30),
+            timeout: Duration::from_secs(10),
+            max_in_flight: 4096,
+            threads: 1,
+            connections: 4,
+            consistency: None,
+            search_params: None,
+            output_fields: None,
+        }
+    }
+
+    fn closed(users: u32, run_time: Option<u64>) -> Load {
+        Load::Closed {
+            users,
+            spawn_rate: 10.0,
+            think_time: "100ms..500ms".parse().unwrap(),
+            run_time: run_time.map(Duration::from_secs),
+        }
+    }
+
+    const SECOND: i64 = 1_000_000_000;
+
+    #[test]
+    fn the_spawn_of_a_closed_loop_is_not_measured() {
+        assert_eq!(plan(closed(101, Some(60))).measured(None), [(10 * SECOND, 60 * SECOND)]);
+        assert_eq!(plan(closed(101, None)).measured(Some(25 * SECOND)), [(10 * SECOND, 25 * SECOND)]);
+        assert_eq!(
+            plan(closed(101, Some(5))).measured(None),
+            [],
+            "a run that ends while users spawn measures nothing"
+        );
+        assert_eq!(plan(closed(1, Some(5))).measured(None), [(0, 5 * SECOND)]);
+    }
+
+    #[test]
+    fn warm_up_is_taken_from_the_first_measured_stage_only() {
+        let stage = |kind, seconds| Stage {
+            name: "s".into(),
+            kind,
+            length: Some(Duration::from_secs(seconds)),
+            from: 10.0,
+            to: 10.0,
+        };
+        let stages =
+            vec![stage(StageKind::Ramp, 5), stage(StageKind::Steady, 10), stage(StageKind::Steady, 10)];
+        let mut plan = plan(Load::Open { arrivals: Arrivals::Even, stages });
+        plan.warm_up = Duration::from_secs(3);
+        assert_eq!(plan.measured(None), [(8 * SECOND, 25 * SECOND)]);
+        assert_eq!(plan.measured(Some(20 * SECOND)), [(8 * SECOND, 20 * SECOND)]);
+        assert_eq!(plan.length(), Some(Duration::from_secs(25)));
+    }
+
+    #[test]
+    fn the_work_key_depends_on_the_work_alone() {
+        let plan_a = plan(closed(10, Some(60)));
+        let mut plan_b = plan_a.clone();
+        plan_b.seed = 99;
+        plan_b.name = "other".into();
+        plan_b.server.uri = "http://elsewhere:19530".into();
+        assert_eq!(plan_a.work_key(), plan_b.work_key());
+        plan_b.classes[0].limit = 20;
+        assert_ne!(plan_a.work_key(), plan_b.work_key());
+    }
+
+    #[test]
+    fn a_plan_survives_its_json() {
+        let plan = plan(closed(10, Some(60)));
+        let json = serde_json::to_string(&plan).unwrap();
+        assert_eq!(serde_json::from_str::<Plan>(&json).unwrap(), plan);
+    }
+
+    #[test]
+    fn think_times_read_as_ranges_or_as_one_length() {
+        assert_eq!("100ms..500ms".parse::<ThinkTime>().unwrap().mean(), Duration::from_millis(300));
+        assert_eq!("0".parse::<ThinkTime>().unwrap().max, Duration::ZERO);
+        assert!("500ms..100ms".parse::<ThinkTime>().unwrap_err().contains("ends before it begins"));
+        assert!("5x".parse::<ThinkTime>().is_err());
+    }
+}
