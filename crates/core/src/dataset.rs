@@ -276,3 +276,103 @@ impl std::str::FromStr for Identity {
         Ok(Self { dataset: Dataset::from_id(dataset)?, rows: rows.parse().map_err(|_| unknown())? })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::identity::hash_of;
+
+    #[test]
+    fn the_rows_of_version_1_never_change() {
+        let dataset = Dataset::reference(42, 768).unwrap();
+        let bits: Vec<Vec<u32>> = [0, 1, 99_999, u64::MAX]
+            .into_iter()
+            .map(|row| {
+                let mut vector = vec![0.0; 768];
+                dataset.vector(row, &mut vector);
+                vector.iter().map(|x| x.to_bits()).collect()
+            })
+            .collect();
+        let scalars: Vec<String> = (0..1_000).map(|row| format!("{:?}", dataset.row(row))).collect();
+        assert_eq!((hash_of(&bits), hash_of(&scalars)), ("c4bc68df2862155a".to_owned(), "ee9ebfe3860017a2".to_owned()));
+    }
+
+    #[test]
+    fn the_scalars_have_the_references_distributions() {
+        let dataset = Dataset::reference(7, 2).unwrap();
+        let rows: Vec<Row> = (0..100_000).map(|row| dataset.row(row)).collect();
+        let share = |test: &dyn Fn(&Row) -> bool| {
+            rows.iter().filter(|row| test(row)).count() as f64 / rows.len() as f64
+        };
+        for (category, weight) in CATEGORIES {
+            let found = share(&|row| row.category == category);
+            assert!((found - weight).abs() < 0.005, "{category}: {found} instead of {weight}");
+        }
+        for brand in BRANDS {
+            let found = share(&|row| row.brand == brand);
+            assert!((found - 0.1).abs() < 0.005, "{brand}: {found}");
+        }
+        // The median of a log-normal is e^mu; one deviation above it lie 15.87 %.
+        assert!((share(&|row| row.price < 4.0_f64.exp()) - 0.5).abs() < 0.006);
+        assert!((share(&|row| row.price > 5.5_f64.exp()) - 0.1587).abs() < 0.005);
+        let mean = |value: &dyn Fn(&Row) -> f64| rows.iter().map(value).sum::<f64>() / rows.len() as f64;
+        assert!((mean(&|row| row.rating) - (1.0 + 4.0 * 5.0 / 7.0)).abs() < 0.01, "mean of 1 + 4 Beta(5, 2)");
+        // Whole numbers below a Gamma of mean 50 lose half a unit.
+        assert!((mean(&|row| row.stock as f64) - 49.5).abs() < 0.3, "mean of Gamma(5, 10)");
+        assert!(
+            rows.iter().all(|row| (1.0..=5.0).contains(&row.rating) && row.price >= 0.0 && row.stock >= 0)
+        );
+    }
+
+    #[test]
+    fn a_batch_is_its_rows_in_the_order_of_the_schema() {
+        let dataset = Dataset::reference(3, 16).unwrap();
+        let batch = dataset.batch(100, 5);
+        let schema = dataset.schema(1_000);
+        let names =
+            |fields: &[SchemaField]| fields.iter().map(|field| field.name.clone()).collect::<Vec<_>>();
+        assert_eq!(
+            batch.columns.iter().map(|column| column.name.clone()).collect::<Vec<_>>(),
+            names(&schema.fields)
+        );
+        assert!(batch.columns.iter().all(|column| column.values.len() == 5));
+        let Some(Values::FloatVector { values, .. }) = batch.column(VECTOR_FIELD) else {
+            panic!("no vectors")
+        };
+        let mut vector = vec![0.0; 16];
+        dataset.vector(102, &mut vector);
+        assert_eq!(values[32..48], vector);
+        assert_eq!(batch.column(ID_FIELD), Some(&Values::Int64(vec![100, 101, 102, 103, 104])));
+        let Some(Values::Double(prices)) = batch.column("price") else { panic!("no prices") };
+        assert_eq!(prices[4], dataset.row(104).price);
+    }
+
+    #[test]
+    fn an_identity_reads_back_and_nothing_else_does() {
+        let identity = Identity { dataset: Dataset::reference(42, 768).unwrap(), rows: 20_000 };
+        assert_eq!(identity.to_string(), "squall dataset=reference-v1-seed42-dim768 rows=20000");
+        assert_eq!(identity.to_string().parse(), Ok(identity));
+        for text in [
+            "",
+            "my collection",
+            "squall dataset=reference-v2-seed42-dim768 rows=1",
+            "squall dataset=reference-v1-seed+42-dim768 rows=1",
+            "squall dataset=reference-v1-seed42-dim1 rows=1",
+            "squall dataset=reference-v1-seed42-dim768 rows=x",
+        ] {
+            assert!(text.parse::<Identity>().is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_vector_has_unit_length(seed: u64, row: u64, dimension in 2_u32..400) {
+            let mut vector = vec![0.0; dimension as usize];
+            Dataset::reference(seed, dimension).unwrap().vector(row, &mut vector);
+            let length: f64 = vector.iter().map(|x| f64::from(*x) * f64::from(*x)).sum();
+            prop_assert!((length - 1.0).abs() < 1e-5, "{}", length);
+        }
+    }
+}

@@ -21,15 +21,16 @@
 //! ```
 
 pub mod batch;
-//pub mod config;
+pub mod config;
 pub mod dataset;
 pub mod filter;
 pub mod generator;
 pub mod identity;
-//pub mod keys;
+pub mod keys;
 pub mod plan;
 pub mod request;
 pub mod row;
+pub mod run_config;
 pub mod run_dir;
 pub mod run_record;
 pub mod schedule;

@@ -1,0 +1,369 @@
+//! Every setting of `setup` and `run`: one table from which flags, environment variables, files and
+//! the documentation take their names.
+
+use std::fmt::Write;
+
+/// Which commands read a setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadBy {
+    /// `squall setup`.
+    Setup,
+    /// `squall run`.
+    Run,
+    /// Both.
+    Both,
+}
+
+/// A command that has settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// `squall setup`.
+    Setup,
+    /// `squall run`.
+    Run,
+}
+
+/// One setting.
+#[derive(Debug)]
+pub struct Key {
+    /// Its name: the flag is `--<name>`, the key in a TOML file `<name>`, and the environment
+    /// variable `SQUALL_<NAME>`.
+    pub name: &'static str,
+    /// Names of environment variables that it has besides, first wins.
+    pub environment: &'static [&'static str],
+    /// The value where no layer has one.
+    pub default: Option<&'static str>,
+    /// Who reads it.
+    pub read_by: ReadBy,
+    /// Whether it may be given several times.
+    pub list: bool,
+    /// Whether it is a flag; others come from the environment and files alone.
+    pub flag: bool,
+    /// Whether its value must never be shown.
+    pub secret: bool,
+    /// What it is, in a phrase.
+    pub help: &'static str,
+}
+
+impl Key {
+    /// The key of that name for `command`.
+    pub fn find(command: Command, name: &str) -> Option<&'static Key> {
+        Self::of(command).find(|key| key.name == name)
+    }
+
+    /// The keys that `command` reads.
+    pub fn of(command: Command) -> impl Iterator<Item = &'static Key> {
+        KEYS.iter().filter(move |key| match key.read_by {
+            ReadBy::Both => true,
+            ReadBy::Setup => command == Command::Setup,
+            ReadBy::Run => command == Command::Run,
+        })
+    }
+
+    /// `SQUALL_<NAME>`.
+    pub fn squall_variable(&self) -> String {
+        format!("SQUALL_{}", self.name.replace('-', "_").to_ascii_uppercase())
+    }
+}
+
+const BASE: Key = Key {
+    name: "",
+    environment: &[],
+    default: None,
+    read_by: ReadBy::Run,
+    list: false,
+    flag: true,
+    secret: false,
+    help: "",
+};
+
+/// The settings.
+pub static KEYS: &[Key] = &[
+    Key {
+        name: "uri",
+        environment: &["MILVUS_URI"],
+        default: Some("http://localhost:19530"),
+        read_by: ReadBy::Both,
+        help: "Milvus server (also from MILVUS_HOST and MILVUS_PORT)",
+        ..BASE
+    },
+    Key {
+        name: "collection-name",
+        environment: &["LOAD_TEST_COLLECTION"],
+        default: Some("load_test_collection"),
+        read_by: ReadBy::Both,
+        help: "Collection",
+        ..BASE
+    },
+    Key {
+        name: "token",
+        environment: &["MILVUS_TOKEN"],
+        read_by: ReadBy::Both,
+        secret: true,
+        help: "API key, or user:password",
+        ..BASE
+    },
+    Key {
+        name: "database",
+        environment: &["MILVUS_DATABASE"],
+        read_by: ReadBy::Both,
+        help: "Database; the server's default one unless given",
+        ..BASE
+    },
+    Key { name: "transport", default: Some("grpc"), read_by: ReadBy::Both, help: "grpc or rest", ..BASE },
+    Key {
+        name: "tls-ca",
+        read_by: ReadBy::Both,
+        help: "PEM file of the authority that signed an https server; the system's unless given",
+        ..BASE
+    },
+    Key {
+        name: "dimension",
+        environment: &["VECTOR_DIMENSION"],
+        read_by: ReadBy::Both,
+        help: "Vector dimension: setup makes 768 unless given, run takes the collection's",
+        ..BASE
+    },
+    Key {
+        name: "consistency",
+        read_by: ReadBy::Both,
+        help: "strong, session, bounded or eventually: setup makes the collection bounded unless given, run uses the collection's own",
+        ..BASE
+    },
+    Key { name: "data", default: Some("data"), read_by: ReadBy::Both, help: "Directory of runs", ..BASE },
+    Key {
+        name: "seed",
+        default: Some("42"),
+        read_by: ReadBy::Both,
+        help: "Seed: of the dataset in setup, of the order of requests in run",
+        ..BASE
+    },
+    Key { name: "num-vectors", default: Some("100000"), read_by: ReadBy::Setup, help: "Rows", ..BASE },
+    Key { name: "batch-size", default: Some("1000"), read_by: ReadBy::Setup, help: "Rows an insert", ..BASE },
+    Key {
+        name: "concurrency",
+        default: Some("4"),
+        read_by: ReadBy::Setup,
+        help: "Inserts in flight",
+        ..BASE
+    },
+    Key {
+        name: "index",
+        default: Some("IVF_FLAT"),
+        read_by: ReadBy::Setup,
+        help: "IVF_FLAT, HNSW, FLAT or AUTOINDEX",
+        ..BASE
+    },
+    Key { name: "metric", default: Some("L2"), read_by: ReadBy::Setup, help: "L2, IP or COSINE", ..BASE },
+    Key {
+        name: "index-params",
+        read_by: ReadBy::Setup,
+        help: "Build parameters as JSON; IVF_FLAT has nlist 1024, HNSW has M 16 and efConstruction 200 unless given",
+        ..BASE
+    },
+    Key {
+        name: "settle",
+        default: Some("10s"),
+        read_by: ReadBy::Setup,
+        help: "How long segments must stay unchanged before the collection counts as settled",
+        ..BASE
+    },
+    Key {
+        name: "users",
+        environment: &["USERS"],
+        default: Some("100"),
+        help: "Closed loop: users in flight or thinking",
+        ..BASE
+    },
+    Key {
+        name: "spawn-rate",
+        environment: &["SPAWN_RATE"],
+        default: Some("10"),
+        help: "Closed loop: users started a second",
+        ..BASE
+    },
+    Key {
+        name: "think-time",
+        default: Some("100ms..500ms"),
+        help: "Closed loop: pause between an answer and the user's next request",
+        ..BASE
+    },
+    Key { name: "rate", help: "Open loop: requests a second, whatever the server does", ..BASE },
+    Key { name: "arrivals", default: Some("poisson"), help: "Open loop: poisson or even", ..BASE },
+    Key {
+        name: "run-time",
+        environment: &["RUN_TIME"],
+        help: "From the first to the last request; until Ctrl-C unless given",
+        ..BASE
+    },
+    Key { name: "warm-up", default: Some("0s"), help: "Left out of the figures at the beginning", ..BASE },
+    Key { name: "drain", default: Some("30s"), help: "Time for answers after the last request", ..BASE },
+    Key {
+        name: "timeout",
+        default: Some("10s"),
+        help: "Time for one answer, from the moment its request was sent",
+        ..BASE
+    },
+    Key {
+        name: "max-in-flight",
+        default: Some("4096"),
+        help: "Open loop: most requests in flight; due ones wait, and the wait counts",
+        ..BASE
+    },
+    Key { name: "threads", default: Some("1"), help: "Threads that send", ..BASE },
+    Key { name: "connections", default: Some("4"), help: "Connections a thread", ..BASE },
+    Key {
+        name: "common-query-weight",
+        environment: &["COMMON_QUERY_WEIGHT"],
+        default: Some("70"),
+        flag: false,
+        help: "Weight of common queries",
+        ..BASE
+    },
+    Key {
+        name: "filtered-query-weight",
+        environment: &["FILTERED_QUERY_WEIGHT"],
+        default: Some("20"),
+        flag: false,
+        help: "Weight of filtered queries",
+        ..BASE
+    },
+    Key {
+        name: "rare-query-weight",
+        environment: &["RARE_QUERY_WEIGHT"],
+        default: Some("10"),
+        flag: false,
+        help: "Weight of rare queries",
+        ..BASE
+    },
+    Key {
+        name: "common-query-limit",
+        environment: &["COMMON_QUERY_LIMIT"],
+        default: Some("10"),
+        flag: false,
+        help: "Hits of common queries",
+        ..BASE
+    },
+    Key {
+        name: "filtered-query-limit",
+        environment: &["FILTERED_QUERY_LIMIT"],
+        default: Some("10"),
+        flag: false,
+        help: "Hits of filtered queries",
+        ..BASE
+    },
+    Key {
+        name: "rare-query-limit",
+        environment: &["RARE_QUERY_LIMIT"],
+        default: Some("100"),
+        flag: false,
+        help: "Hits of rare queries",
+        ..BASE
+    },
+    Key {
+        name: "zipf-parameter",
+        environment: &["ZIPF_PARAMETER"],
+        default: Some("1.5"),
+        flag: false,
+        help: "Exponent of the Zipf law over the hot pool",
+        ..BASE
+    },
+    Key { name: "workload-seed", default: Some("42"), help: "Seed of the query vectors", ..BASE },
+    Key {
+        name: "search-params",
+        help: "Search parameters as JSON, like {\"nprobe\": 16}; none are sent unless given",
+        ..BASE
+    },
+    Key {
+        name: "output-fields",
+        help: "Fields to return, with commas between; the primary key unless given",
+        ..BASE
+    },
+    Key {
+        name: "target",
+        list: true,
+        help: "Bound that fails the run when missed, like 'p99(common) < 120ms'; may be repeated",
+        ..BASE
+    },
+    Key {
+        name: "target-qps",
+        environment: &["TARGET_QPS"],
+        default: Some("1000"),
+        flag: false,
+        help: "Target for the rate; advisory unless given",
+        ..BASE
+    },
+    Key {
+        name: "target-p50-ms",
+        environment: &["TARGET_P50_MS"],
+        default: Some("30"),
+        flag: false,
+        help: "Target for P50; advisory unless given",
+        ..BASE
+    },
+    Key {
+        name: "target-p95-ms",
+        environment: &["TARGET_P95_MS"],
+        default: Some("70"),
+        flag: false,
+        help: "Target for P95; advisory unless given",
+        ..BASE
+    },
+    Key {
+        name: "target-p99-ms",
+        environment: &["TARGET_P99_MS"],
+        default: Some("120"),
+        flag: false,
+        help: "Target for P99; advisory unless given",
+        ..BASE
+    },
+    Key {
+        name: "target-error-rate",
+        environment: &["TARGET_ERROR_RATE"],
+        default: Some("0.001"),
+        flag: false,
+        help: "Target for the error rate, a fraction; advisory unless given",
+        ..BASE
+    },
+    Key { name: "name", default: Some("run"), help: "Name of the run", ..BASE },
+    Key { name: "label", list: true, help: "key=value, kept with the run; may be repeated", ..BASE },
+];
+
+/// The settings as a Markdown table, for the README.
+pub fn markdown_table() -> String {
+    let mut table = String::from("| Setting | Command | Environment | Default | |\n|---|---|---|---|---|\n");
+    for key in KEYS {
+        let command = match key.read_by {
+            ReadBy::Setup => "setup",
+            ReadBy::Run => "run",
+            ReadBy::Both => "both",
+        };
+        let name = if key.flag { format!("`--{}`", key.name) } else { format!("`{}` (file)", key.name) };
+        let variable =
+            key.environment.first().map_or_else(|| key.squall_variable(), |name| (*name).to_owned());
+        let default = key.default.map_or_else(|| "–".to_owned(), |value| format!("`{value}`"));
+        let help = key.help.replace('|', "\\|");
+        // Writing to a String cannot fail.
+        let _ = writeln!(table, "| {name} | {command} | `{variable}` | {default} | {help} |");
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn names_and_variables_are_unique() {
+        let mut seen = HashSet::new();
+        for key in KEYS {
+            assert!(seen.insert(key.name.to_owned()), "{}", key.name);
+            for variable in key.environment {
+                assert!(seen.insert((*variable).to_owned()), "{variable}");
+            }
+            assert!(!key.help.is_empty() && !key.help.ends_with('.'), "{}", key.name);
+        }
+    }
+}

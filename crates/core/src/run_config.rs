@@ -1,0 +1,365 @@
+//! From settings to a plan: every value is parsed and checked here, before anything is sent.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::config::{ConfigError, Settings};
+use crate::dataset::DIMENSIONS;
+use crate::plan::{Class, Load, Plan, ServerTarget, ThinkTime, reference_classes};
+use crate::request::{RequestError, Requests};
+use crate::schedule::{Arrivals, Stage, StageKind};
+use crate::schema::{Consistency, Transport};
+use crate::target::{Comparison, Figure, PlannedTarget, Target};
+use crate::units::{parse_duration, parse_rate};
+use crate::workload::{QueryKind, Workload};
+
+/// The largest limit that Milvus takes.
+const MAX_LIMIT: u16 = 16_384;
+
+/// What `squall run` does: the plan, and what is not part of it.
+#[derive(Clone, Debug)]
+pub struct RunConfig {
+    /// The plan. Its workload has 768 dimensions until the collection has been looked at, unless
+    /// the user gave a dimension.
+    pub plan: Plan,
+    /// The dimension that the user gave; the collection's must equal it.
+    pub dimension: Option<u32>,
+    /// Where run directories go.
+    pub data: PathBuf,
+    /// What the user should know, in sentences.
+    pub notes: Vec<String>,
+}
+
+impl RunConfig {
+    /// Parses and checks the settings of `squall run`.
+    pub fn new(settings: &Settings) -> Result<Self, ConfigError> {
+        let mut notes = Vec::new();
+        let dimension = settings.parse("dimension", parse_dimension)?;
+        let mut workload =
+            Workload::reference(settings.required("workload-seed", number::<u64>)?, dimension.unwrap_or(768));
+        workload.zipf_exponent = settings.required("zipf-parameter", number::<f64>)?;
+        let classes = classes(settings, &workload, &mut notes)?;
+        let load = load(settings, &mut notes)?;
+        let closed = matches!(load, Load::Closed { .. });
+        let plan = Plan {
+            name: settings.required("name", non_empty)?,
+            labels: labels(settings)?,
+            server: server_target(settings)?,
+            targets: targets(settings, &classes)?,
+            workload,
+            classes,
+            load,
+            seed: settings.required("seed", number::<u64>)?,
+            warm_up: settings.required("warm-up", parse_duration)?,
+            drain: settings.required("drain", parse_duration)?,
+            timeout: settings.required("timeout", positive_duration)?,
+            // The users are the bound of a closed loop.
+            max_in_flight: if closed { 0 } else { settings.required("max-in-flight", positive::<u32>)? },
+            threads: settings.required("threads", positive::<u16>)?,
+            connections: settings.required("connections", positive::<u16>)?,
+            consistency: settings.parse("consistency", Consistency::from_str)?,
+            search_params: settings.parse("search-params", json_object)?,
+            output_fields: settings.parse("output-fields", field_list)?,
+        };
+        if let Some(length) = plan.length()
+            && plan.measured(None).is_empty()
+        {
+            let reason = if closed {
+                "the users are still being spawned when the run ends, so nothing would be measured; raise --spawn-rate or --run-time"
+            } else {
+                "the warm-up takes the whole run, so nothing would be measured; shorten --warm-up or raise --run-time"
+            };
+            let length = crate::units::format_duration(length);
+            return Err(ConfigError::Conflict(format!("with a run time of {length} {reason}")));
+        }
+        Ok(Self { plan, dimension, data: settings.required("data", non_empty)?.into(), notes })
+    }
+}
+
+/// Where `setup` and `run` connect to, without credentials.
+pub fn server_target(settings: &Settings) -> Result<ServerTarget, ConfigError> {
+    Ok(ServerTarget {
+        uri: settings.required("uri", non_empty)?,
+        database: settings.text("database").map(str::to_owned),
+        collection: settings.required("collection-name", non_empty)?,
+        transport: settings.required("transport", Transport::from_str)?,
+    })
+}
+
+fn classes(
+    settings: &Settings,
+    workload: &Workload,
+    notes: &mut Vec<String>,
+) -> Result<Vec<Class>, ConfigError> {
+    let mut classes = reference_classes();
+    for class in &mut classes {
+        class.weight = settings.required(&format!("{}-query-weight", class.name), number::<f64>)?;
+        class.limit = settings.required(&format!("{}-query-limit", class.name), parse_limit)?;
+    }
+    Requests::new(0, workload, &classes).map_err(|error| match &error {
+        RequestError::Weight { class, .. } => {
+            settings.error(&format!("{class}-query-weight"), error.to_string())
+        }
+        RequestError::Zipf(_) => settings.error("zipf-parameter", error.to_string()),
+        RequestError::NoWeight => ConfigError::Conflict(error.to_string()),
+    })?;
+    let sum: f64 = classes.iter().map(|class| class.weight).sum();
+    if (sum - 100.0).abs() > 1e-9 {
+        notes.push(format!(
+            "the class weights add up to {sum}, not 100; they are taken as relative to each other"
+        ));
+    }
+    Ok(classes)
+}
+
+fn load(settings: &Settings, notes: &mut Vec<String>) -> Result<Load, ConfigError> {
+    let run_time = settings.parse("run-time", positive_duration)?;
+    let (users, rate) = (settings.origin("users"), settings.origin("rate"));
+    let open = settings.text("rate").is_some() && rate.rank() <= users.rank();
+    if open && users.rank() == rate.rank() {
+        return Err(ConfigError::Conflict(format!(
+            "{users} and {rate} contradict each other: users make a closed loop, a rate makes an open one; give one of them"
+        )));
+    }
+    if !open {
+        if settings.text("rate").is_some() {
+            notes.push(format!("{users} is stronger than {rate}: this is a closed loop"));
+        }
+        return Ok(Load::Closed {
+            users: settings.required("users", positive::<u32>)?,
+            spawn_rate: settings.required("spawn-rate", parse_rate)?,
+            think_time: settings.required("think-time", ThinkTime::from_str)?,
+            run_time,
+        });
+    }
+    for closed_only in ["users", "spawn-rate", "think-time"] {
+        if settings.origin(closed_only).is_users_own() {
+            notes.push(format!(
+                "{} has no effect: {rate} makes this an open loop",
+                settings.origin(closed_only)
+            ));
+        }
+    }
+    let rate = settings.required("rate", parse_rate)?;
+    let stage =
+        Stage { name: "steady".to_owned(), kind: StageKind::Steady, length: run_time, from: rate, to: rate };
+    Ok(Load::Open { arrivals: settings.required("arrivals", Arrivals::from_str)?, stages: vec![stage] })
+}
+
+/// The reference's five targets, binding where the user gave them, and those of `--target`.
+fn targets(settings: &Settings, classes: &[Class]) -> Result<Vec<PlannedTarget>, ConfigError> {
+    let reference = [
+        ("target-qps", Figure::Qps, Comparison::AtLeast),
+        ("target-p50-ms", Figure::P50, Comparison::Below),
+        ("target-p95-ms", Figure::P95, Comparison::Below),
+        ("target-p99-ms", Figure::P99, Comparison::Below),
+        ("target-error-rate", Figure::ErrorRate, Comparison::Below),
+    ];
+    let mut targets = Vec::new();
+    for (name, figure, comparison) in reference {
+        let bound = settings.required(name, |text| {
+            let bound: f64 = number(text)?;
+            if figure == Figure::ErrorRate && bound > 1.0 {
+                return Err(format!("`{text}` is more than all requests; it is a fraction, 0.001 is 0.1 %"));
+            }
+            if bound >= 0.0 { Ok(bound) } else { Err(format!("`{text}` is below 0")) }
+        })?;
+        let target = Target { figure, class: None, comparison, bound };
+        targets.push(PlannedTarget { target, binding: settings.origin(name).is_users_own() });
+    }
+    let binding = settings.origin("target").is_users_own();
+    for text in settings.list("target") {
+        let target: Target = text.parse().map_err(|error| settings.error("target", format!("{error}")))?;
+        if let Some(class) = &target.class
+            && !classes.iter().any(|known| known.name == *class)
+        {
+            let known: Vec<&str> = classes.iter().map(|class| class.name.as_str()).collect();
+            let reason =
+                format!("target `{text}` names the class `{class}`; the run has {}", known.join(", "));
+            return Err(settings.error("target", reason));
+        }
+        targets.push(PlannedTarget { target, binding });
+    }
+    Ok(targets)
+}
+
+fn labels(settings: &Settings) -> Result<Vec<(String, String)>, ConfigError> {
+    let mut seen = HashSet::new();
+    let mut labels = Vec::new();
+    for text in settings.list("label") {
+        let (key, value) = text
+            .split_once('=')
+            .map(|(key, value)| (key.trim(), value.trim()))
+            .filter(|(key, _)| !key.is_empty())
+            .ok_or_else(|| settings.error("label", format!("`{text}` is not key=value")))?;
+        if !seen.insert(key.to_owned()) {
+            return Err(settings.error("label", format!("the label `{key}` is given twice")));
+        }
+        labels.push((key.to_owned(), value.to_owned()));
+    }
+    Ok(labels)
+}
+
+/// Reads a number of type `T`.
+pub fn number<T: FromStr>(text: &str) -> Result<T, String> {
+    text.trim().replace('_', "").parse().map_err(|_| format!("`{text}` is not a number that fits here"))
+}
+
+/// Reads a whole number of at least 1.
+pub fn positive<T: FromStr + PartialOrd + From<u8>>(text: &str) -> Result<T, String> {
+    match number::<T>(text) {
+        Ok(value) if value >= T::from(1) => Ok(value),
+        _ => Err(format!("`{text}` is not a whole number of at least 1 that fits here")),
+    }
+}
+
+/// Reads a vector dimension that Milvus takes.
+pub fn parse_dimension(text: &str) -> Result<u32, String> {
+    number::<u32>(text)
+        .ok()
+        .filter(|dimension| DIMENSIONS.contains(dimension))
+        .ok_or_else(|| format!("`{text}` is not a dimension; Milvus takes 2 to 32768"))
+}
+
+/// Reads a text that must not be empty.
+pub fn non_empty(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() { Err("the value is empty".to_owned()) } else { Ok(text.to_owned()) }
+}
+
+/// Reads JSON that must be an object, and gives it back as compact text.
+pub fn json_object(text: &str) -> Result<String, String> {
+    match serde_json::from_str::<serde_json::Value>(text) {
+        Ok(value @ serde_json::Value::Object(_)) => Ok(value.to_string()),
+        Ok(_) => Err(format!("`{text}` is not a JSON object; write it like {{\"nprobe\": 16}}")),
+        Err(error) => Err(format!("`{text}` is not JSON ({error}); write it like {{\"nprobe\": 16}}")),
+    }
+}
+
+fn parse_limit(text: &str) -> Result<u16, String> {
+    number::<u16>(text)
+        .ok()
+        .filter(|limit| (1..=MAX_LIMIT).contains(limit))
+        .ok_or_else(|| format!("`{text}` is not a number of hits; Milvus takes 1 to {MAX_LIMIT}"))
+}
+
+fn positive_duration(text: &str) -> Result<Duration, String> {
+    match parse_duration(text)? {
+        Duration::ZERO => Err(format!("`{text}` is no time at all")),
+        duration => Ok(duration),
+    }
+}
+
+fn field_list(text: &str) -> Result<Vec<String>, String> {
+    let fields: Vec<String> = text.split(',').map(|field| field.trim().to_owned()).collect();
+    if fields.iter().any(String::is_empty) { Err(format!("`{text}` has an empty name")) } else { Ok(fields) }
+}
+
+/// The kinds of query, by class name, that need a filter's fields in the collection.
+pub fn asks_filtered(classes: &[Class]) -> bool {
+    classes.iter().any(|class| class.kind == QueryKind::Filtered && class.weight > 0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Layer;
+    use crate::keys::Command;
+
+    fn config(flags: &[(&str, &str)], environment: &[(&str, &str)]) -> Result<RunConfig, String> {
+        let mut given: Vec<(String, Vec<String>)> = Vec::new();
+        for (name, value) in flags {
+            match given.iter_mut().find(|(known, _)| known == name) {
+                Some((_, values)) => values.push((*value).to_owned()),
+                None => given.push(((*name).to_owned(), vec![(*value).to_owned()])),
+            }
+        }
+        let layers = [
+            Layer::flags(Command::Run, given),
+            Layer::environment(Command::Run, |name| {
+                environment.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+            }),
+        ];
+        RunConfig::new(&Settings::resolve(Command::Run, &layers)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn without_settings_it_is_the_references_normal_load() {
+        let config = config(&[], &[]).unwrap();
+        let Load::Closed { users: 100, run_time: None, .. } = config.plan.load else {
+            panic!("{:?}", config.plan.load)
+        };
+        assert_eq!(config.plan.targets.len(), 5);
+        assert!(config.plan.targets.iter().all(|target| !target.binding));
+        assert!(config.notes.is_empty(), "{:?}", config.notes);
+    }
+
+    #[test]
+    fn a_target_that_the_user_gave_is_binding() {
+        let config =
+            config(&[("target", "p99(common) < 50ms"), ("target", "qps >= 10")], &[("TARGET_P99_MS", "90")])
+                .unwrap();
+        let binding: Vec<String> =
+            config.plan.targets.iter().filter(|t| t.binding).map(|t| t.target.to_string()).collect();
+        assert_eq!(binding, ["p99 < 90ms", "p99(common) < 50ms", "qps >= 10"]);
+    }
+
+    #[test]
+    fn users_and_rate_contradict_each_other_in_one_layer_only() {
+        let error = config(&[("users", "5"), ("rate", "100")], &[]).unwrap_err();
+        assert!(error.contains("--users and --rate contradict"), "{error}");
+        let open = config(&[("rate", "100")], &[("USERS", "5")]).unwrap();
+        assert!(matches!(open.plan.load, Load::Open { .. }));
+        assert!(open.notes[0].contains("USERS has no effect"), "{:?}", open.notes);
+        let closed = config(&[("users", "5")], &[("SQUALL_RATE", "100")]).unwrap();
+        assert!(matches!(closed.plan.load, Load::Closed { users: 5, .. }));
+    }
+
+    #[test]
+    fn weights_are_relative_but_never_negative_or_all_zero() {
+        let config_with = |a, b, c| {
+            config(&[], &[("COMMON_QUERY_WEIGHT", a), ("FILTERED_QUERY_WEIGHT", b), ("RARE_QUERY_WEIGHT", c)])
+        };
+        assert!(config_with("1", "1", "1").unwrap().notes[0].contains("add up to 3, not 100"));
+        assert!(
+            config_with("-1", "1", "1")
+                .unwrap_err()
+                .contains("environment variable COMMON_QUERY_WEIGHT: the weight of class `common` is -1")
+        );
+        assert!(config_with("0", "0", "0").unwrap_err().contains("all class weights are 0"));
+        assert!(config_with("x", "1", "1").unwrap_err().contains("`x` is not a number"));
+    }
+
+    #[test]
+    fn impossible_values_are_refused_with_their_origin() {
+        for (name, value, part) in [
+            ("run-time", "5x", "--run-time: `5x`"),
+            ("run-time", "0", "no time at all"),
+            ("users", "0", "at least 1"),
+            ("users", "-3", "at least 1"),
+            ("rate", "0", "not a rate"),
+            ("transport", "udp", "grpc or rest"),
+            ("dimension", "1", "2 to 32768"),
+            ("search-params", "[1]", "JSON object"),
+            ("search-params", "{", "not JSON"),
+            ("target", "p99(hot) < 5ms", "common, filtered, rare"),
+            ("label", "x", "not key=value"),
+            ("think-time", "2s..1s", "ends before it begins"),
+            ("consistency", "weak", "not a consistency level"),
+            ("threads", "0", "at least 1"),
+            ("output-fields", "a,,b", "empty name"),
+        ] {
+            let error = config(&[(name, value)], &[]).unwrap_err();
+            assert!(error.contains(part), "{name} {value}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_run_that_measures_nothing_is_refused() {
+        let error = config(&[("run-time", "5s")], &[]).unwrap_err();
+        assert!(error.contains("still being spawned"), "{error}");
+        let error = config(&[("rate", "5"), ("run-time", "5s"), ("warm-up", "5s")], &[]).unwrap_err();
+        assert!(error.contains("warm-up takes the whole run"), "{error}");
+    }
+}
