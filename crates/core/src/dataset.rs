@@ -296,7 +296,10 @@ mod tests {
             })
             .collect();
         let scalars: Vec<String> = (0..1_000).map(|row| format!("{:?}", dataset.row(row))).collect();
-        assert_eq!((hash_of(&bits), hash_of(&scalars)), ("c4bc68df2862155a".to_owned(), "ee9ebfe3860017a2".to_owned()));
+        assert_eq!(
+            (hash_of(&bits), hash_of(&scalars)),
+            ("c4bc68df2862155a".to_owned(), "ee9ebfe3860017a2".to_owned())
+        );
     }
 
     #[test]

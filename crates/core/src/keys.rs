@@ -43,6 +43,14 @@ pub struct Key {
     pub secret: bool,
     /// What it is, in a phrase.
     pub help: &'static str,
+    /// The flag's one-letter form.
+    pub short: Option<char>,
+    /// A second name of the flag.
+    pub alias: Option<&'static str>,
+    /// What stands for the value in `--help`, with its unit.
+    pub value: &'static str,
+    /// The part of `--help` that the flag stands in.
+    pub heading: &'static str,
 }
 
 impl Key {
@@ -75,6 +83,10 @@ const BASE: Key = Key {
     flag: true,
     secret: false,
     help: "",
+    short: None,
+    alias: None,
+    value: "VALUE",
+    heading: "Server",
 };
 
 /// The settings.
@@ -85,6 +97,9 @@ pub static KEYS: &[Key] = &[
         default: Some("http://localhost:19530"),
         read_by: ReadBy::Both,
         help: "Milvus server (also from MILVUS_HOST and MILVUS_PORT)",
+        value: "URI",
+        heading: "Server",
+        alias: Some("host"),
         ..BASE
     },
     Key {
@@ -93,6 +108,8 @@ pub static KEYS: &[Key] = &[
         default: Some("load_test_collection"),
         read_by: ReadBy::Both,
         help: "Collection",
+        value: "NAME",
+        heading: "Server",
         ..BASE
     },
     Key {
@@ -101,6 +118,8 @@ pub static KEYS: &[Key] = &[
         read_by: ReadBy::Both,
         secret: true,
         help: "API key, or user:password",
+        value: "TOKEN",
+        heading: "Server",
         ..BASE
     },
     Key {
@@ -108,13 +127,25 @@ pub static KEYS: &[Key] = &[
         environment: &["MILVUS_DATABASE"],
         read_by: ReadBy::Both,
         help: "Database; the server's default one unless given",
+        value: "NAME",
+        heading: "Server",
         ..BASE
     },
-    Key { name: "transport", default: Some("grpc"), read_by: ReadBy::Both, help: "grpc or rest", ..BASE },
+    Key {
+        name: "transport",
+        default: Some("grpc"),
+        read_by: ReadBy::Both,
+        help: "grpc or rest",
+        value: "grpc|rest",
+        heading: "Server",
+        ..BASE
+    },
     Key {
         name: "tls-ca",
         read_by: ReadBy::Both,
         help: "PEM file of the authority that signed an https server; the system's unless given",
+        value: "FILE",
+        heading: "Server",
         ..BASE
     },
     Key {
@@ -122,29 +153,69 @@ pub static KEYS: &[Key] = &[
         environment: &["VECTOR_DIMENSION"],
         read_by: ReadBy::Both,
         help: "Vector dimension: setup makes 768 unless given, run takes the collection's",
+        value: "N",
+        heading: "Data",
         ..BASE
     },
     Key {
         name: "consistency",
         read_by: ReadBy::Both,
         help: "strong, session, bounded or eventually: setup makes the collection bounded unless given, run uses the collection's own",
+        value: "LEVEL",
+        heading: "Queries",
         ..BASE
     },
-    Key { name: "data", default: Some("data"), read_by: ReadBy::Both, help: "Directory of runs", ..BASE },
+    Key {
+        name: "data",
+        default: Some("data"),
+        read_by: ReadBy::Both,
+        help: "Directory of runs",
+        value: "DIR",
+        heading: "Output",
+        ..BASE
+    },
+    Key {
+        name: "reports",
+        default: Some("reports"),
+        value: "DIR",
+        heading: "Output",
+        help: "Directory of reports",
+        ..BASE
+    },
     Key {
         name: "seed",
         default: Some("42"),
         read_by: ReadBy::Both,
         help: "Seed: of the dataset in setup, of the order of requests in run",
+        value: "N",
+        heading: "Data",
         ..BASE
     },
-    Key { name: "num-vectors", default: Some("100000"), read_by: ReadBy::Setup, help: "Rows", ..BASE },
-    Key { name: "batch-size", default: Some("1000"), read_by: ReadBy::Setup, help: "Rows an insert", ..BASE },
+    Key {
+        name: "num-vectors",
+        default: Some("100000"),
+        read_by: ReadBy::Setup,
+        help: "Rows",
+        value: "ROWS",
+        heading: "Data",
+        ..BASE
+    },
+    Key {
+        name: "batch-size",
+        default: Some("1000"),
+        read_by: ReadBy::Setup,
+        help: "Rows an insert",
+        value: "ROWS",
+        heading: "Data",
+        ..BASE
+    },
     Key {
         name: "concurrency",
         default: Some("4"),
         read_by: ReadBy::Setup,
         help: "Inserts in flight",
+        value: "N",
+        heading: "Data",
         ..BASE
     },
     Key {
@@ -152,13 +223,25 @@ pub static KEYS: &[Key] = &[
         default: Some("IVF_FLAT"),
         read_by: ReadBy::Setup,
         help: "IVF_FLAT, HNSW, FLAT or AUTOINDEX",
+        value: "KIND",
+        heading: "Index",
         ..BASE
     },
-    Key { name: "metric", default: Some("L2"), read_by: ReadBy::Setup, help: "L2, IP or COSINE", ..BASE },
+    Key {
+        name: "metric",
+        default: Some("L2"),
+        read_by: ReadBy::Setup,
+        help: "L2, IP or COSINE",
+        value: "METRIC",
+        heading: "Index",
+        ..BASE
+    },
     Key {
         name: "index-params",
         read_by: ReadBy::Setup,
         help: "Build parameters as JSON; IVF_FLAT has nlist 1024, HNSW has M 16 and efConstruction 200 unless given",
+        value: "JSON",
+        heading: "Index",
         ..BASE
     },
     Key {
@@ -166,6 +249,8 @@ pub static KEYS: &[Key] = &[
         default: Some("10s"),
         read_by: ReadBy::Setup,
         help: "How long segments must stay unchanged before the collection counts as settled",
+        value: "TIME",
+        heading: "Index",
         ..BASE
     },
     Key {
@@ -173,6 +258,9 @@ pub static KEYS: &[Key] = &[
         environment: &["USERS"],
         default: Some("100"),
         help: "Closed loop: users in flight or thinking",
+        value: "N",
+        heading: "Load",
+        short: Some('u'),
         ..BASE
     },
     Key {
@@ -180,38 +268,91 @@ pub static KEYS: &[Key] = &[
         environment: &["SPAWN_RATE"],
         default: Some("10"),
         help: "Closed loop: users started a second",
+        value: "N/s",
+        heading: "Load",
+        short: Some('r'),
         ..BASE
     },
     Key {
         name: "think-time",
         default: Some("100ms..500ms"),
         help: "Closed loop: pause between an answer and the user's next request",
+        value: "TIME..TIME",
+        heading: "Load",
         ..BASE
     },
-    Key { name: "rate", help: "Open loop: requests a second, whatever the server does", ..BASE },
-    Key { name: "arrivals", default: Some("poisson"), help: "Open loop: poisson or even", ..BASE },
+    Key {
+        name: "rate",
+        help: "Open loop: requests a second, whatever the server does",
+        value: "N/s",
+        heading: "Load",
+        ..BASE
+    },
+    Key {
+        name: "arrivals",
+        default: Some("poisson"),
+        help: "Open loop: poisson or even",
+        value: "poisson|even",
+        heading: "Load",
+        ..BASE
+    },
     Key {
         name: "run-time",
         environment: &["RUN_TIME"],
         help: "From the first to the last request; until Ctrl-C unless given",
+        value: "TIME",
+        heading: "Load",
+        short: Some('t'),
         ..BASE
     },
-    Key { name: "warm-up", default: Some("0s"), help: "Left out of the figures at the beginning", ..BASE },
-    Key { name: "drain", default: Some("30s"), help: "Time for answers after the last request", ..BASE },
+    Key {
+        name: "warm-up",
+        default: Some("0s"),
+        help: "Left out of the figures at the beginning",
+        value: "TIME",
+        heading: "Load",
+        ..BASE
+    },
+    Key {
+        name: "drain",
+        default: Some("30s"),
+        help: "Time for answers after the last request",
+        value: "TIME",
+        heading: "Load",
+        ..BASE
+    },
     Key {
         name: "timeout",
         default: Some("10s"),
         help: "Time for one answer, from the moment its request was sent",
+        value: "TIME",
+        heading: "Load",
         ..BASE
     },
     Key {
         name: "max-in-flight",
         default: Some("4096"),
         help: "Open loop: most requests in flight; due ones wait, and the wait counts",
+        value: "N",
+        heading: "Load",
         ..BASE
     },
-    Key { name: "threads", default: Some("1"), help: "Threads that send", ..BASE },
-    Key { name: "connections", default: Some("4"), help: "Connections a thread", ..BASE },
+    Key {
+        name: "threads",
+        default: Some("1"),
+        help: "Threads that send",
+        value: "N",
+        heading: "Load",
+        ..BASE
+    },
+    Key {
+        name: "connections",
+        default: Some("4"),
+        help: "Connections a thread",
+        value: "N",
+        heading: "Load",
+        ..BASE
+    },
     Key {
         name: "common-query-weight",
         environment: &["COMMON_QUERY_WEIGHT"],
@@ -268,21 +409,34 @@ pub static KEYS: &[Key] = &[
         help: "Exponent of the Zipf law over the hot pool",
         ..BASE
     },
-    Key { name: "workload-seed", default: Some("42"), help: "Seed of the query vectors", ..BASE },
+    Key {
+        name: "workload-seed",
+        default: Some("42"),
+        help: "Seed of the query vectors",
+        value: "N",
+        heading: "Queries",
+        ..BASE
+    },
     Key {
         name: "search-params",
         help: "Search parameters as JSON, like {\"nprobe\": 16}; none are sent unless given",
+        value: "JSON",
+        heading: "Queries",
         ..BASE
     },
     Key {
         name: "output-fields",
         help: "Fields to return, with commas between; the primary key unless given",
+        value: "NAMES",
+        heading: "Queries",
         ..BASE
     },
     Key {
         name: "target",
         list: true,
         help: "Bound that fails the run when missed, like 'p99(common) < 120ms'; may be repeated",
+        value: "TARGET",
+        heading: "Targets",
         ..BASE
     },
     Key {
@@ -325,8 +479,22 @@ pub static KEYS: &[Key] = &[
         help: "Target for the error rate, a fraction; advisory unless given",
         ..BASE
     },
-    Key { name: "name", default: Some("run"), help: "Name of the run", ..BASE },
-    Key { name: "label", list: true, help: "key=value, kept with the run; may be repeated", ..BASE },
+    Key {
+        name: "name",
+        default: Some("run"),
+        help: "Name of the run",
+        value: "NAME",
+        heading: "Output",
+        ..BASE
+    },
+    Key {
+        name: "label",
+        list: true,
+        help: "key=value, kept with the run; may be repeated",
+        value: "KEY=VALUE",
+        heading: "Output",
+        ..BASE
+    },
 ];
 
 /// The settings as a Markdown table, for the README.

@@ -28,6 +28,8 @@ pub struct RunConfig {
     pub dimension: Option<u32>,
     /// Where run directories go.
     pub data: PathBuf,
+    /// Where reports go.
+    pub reports: PathBuf,
     /// What the user should know, in sentences.
     pub notes: Vec<String>,
 }
@@ -74,7 +76,13 @@ impl RunConfig {
             let length = crate::units::format_duration(length);
             return Err(ConfigError::Conflict(format!("with a run time of {length} {reason}")));
         }
-        Ok(Self { plan, dimension, data: settings.required("data", non_empty)?.into(), notes })
+        Ok(Self {
+            plan,
+            dimension,
+            data: settings.required("data", non_empty)?.into(),
+            reports: settings.required("reports", non_empty)?.into(),
+            notes,
+        })
     }
 }
 
