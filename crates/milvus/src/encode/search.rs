@@ -1,0 +1,257 @@
+//! Searches: the constant head, and a vector as its tail.
+
+use bytes::Bytes;
+use prost::Message;
+use squall_core::schema::{Consistency, Metric};
+use squall_proto::data_type::{DataType, DslType};
+use squall_proto::milvus::{KeyValue, SearchRequest};
+use squall_proto::placeholder;
+use squall_proto::rest::{v1, v2};
+
+use super::{EncodeError, Request};
+use crate::Protocol;
+
+/// What is searched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target<'a> {
+    /// The collection.
+    pub collection: &'a str,
+    /// Its database; the server's default when `None`.
+    pub database: Option<&'a str>,
+}
+
+/// How it is searched: all of a search but its vector.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SearchSpec<'a> {
+    /// The vector field.
+    pub vector_field: &'a str,
+    /// The index's metric; `None` leaves it to the server.
+    pub metric: Option<Metric>,
+    /// Milvus' filter expression.
+    pub filter: Option<&'a str>,
+    /// Hits asked for.
+    pub limit: u16,
+    /// The index's search parameters as a JSON object, such as `{"nprobe":16}`.
+    pub params: Option<&'a str>,
+    /// How fresh the rows must be; `None` is the collection's own level.
+    pub consistency: Option<Consistency>,
+    /// Fields to answer. Empty: ids and scores on Milvus, but every field on Milvus Lite.
+    pub output_fields: &'a [String],
+}
+
+impl SearchSpec<'_> {
+    /// The parameters as JSON.
+    ///
+    /// # Errors
+    /// When they are not a JSON object.
+    pub fn params_json(&self) -> Result<serde_json::Map<String, serde_json::Value>, EncodeError> {
+        let text = self.params.map_or("{}", |text| if text.trim().is_empty() { "{}" } else { text });
+        serde_json::from_str(text)
+            .map_err(|error| EncodeError::SearchParams { text: text.to_owned(), reason: error.to_string() })
+    }
+}
+
+/// A search without its vector. Cloning copies no bytes.
+#[derive(Clone, Debug)]
+pub struct SearchTemplate {
+    head: Bytes,
+}
+
+impl SearchTemplate {
+    /// The template of searches for vectors of `dimension` components.
+    ///
+    /// # Errors
+    /// When the search parameters are not a JSON object.
+    pub fn new(
+        protocol: Protocol,
+        target: Target<'_>,
+        spec: &SearchSpec<'_>,
+        dimension: u32,
+    ) -> Result<Self, EncodeError> {
+        let head = match protocol {
+            Protocol::Grpc => grpc_head(&grpc_request(target, spec)?, dimension as usize * 4),
+            Protocol::RestV2 => rest_head(&rest_v2_request(target, spec)?, "\"data\":[["),
+            Protocol::RestV1 => rest_head(&rest_v1_request(target, spec)?, "\"vector\":["),
+        };
+        Ok(Self { head: Bytes::from(head) })
+    }
+
+    /// The request for a vector made by [`vector`] for the same protocol and dimension.
+    pub fn request(&self, vector: Bytes) -> Request {
+        Request { head: self.head.clone(), tail: vector }
+    }
+
+    /// The bytes before the vector.
+    pub fn head(&self) -> &Bytes {
+        &self.head
+    }
+}
+
+/// A vector as the tail of a search: little-endian floats, or JSON numbers (the shortest that read
+/// back the same) and what closes the body.
+pub fn vector(protocol: Protocol, vector: &[f32]) -> Bytes {
+    let end = match protocol {
+        Protocol::Grpc => return vector.iter().flat_map(|x| x.to_le_bytes()).collect(),
+        Protocol::RestV2 => "]]}",
+        Protocol::RestV1 => "]}",
+    };
+    let mut text = Vec::with_capacity(vector.len() * 13 + end.len());
+    super::insert::write_floats(vector, &mut text);
+    text.extend_from_slice(end.as_bytes());
+    Bytes::from(text)
+}
+
+/// The level's number, the timestamp that goes with it, and whether the collection's own level
+/// holds: what the official clients send.
+pub(crate) fn consistency_fields(consistency: Option<Consistency>) -> (i32, u64, bool) {
+    match consistency {
+        None => (0, 1, true),
+        Some(level) => {
+            let timestamp = match level {
+                // 0: the server takes its present time.
+                Consistency::Strong => 0,
+                // 1: everything the node has; this client wrote nothing that it must wait for.
+                Consistency::Session | Consistency::Eventually => 1,
+                // 2: the server subtracts its grace time from its present.
+                Consistency::Bounded => 2,
+            };
+            (level.number(), timestamp, false)
+        }
+    }
+}
+
+/// The request without its placeholder group.
+pub(crate) fn grpc_request(target: Target<'_>, spec: &SearchSpec<'_>) -> Result<SearchRequest, EncodeError> {
+    let params = serde_json::Value::Object(spec.params_json()?).to_string();
+    let mut search_params = vec![
+        pair("topk", &spec.limit.to_string()),
+        // Milvus 2.3 refuses a search without it, even an empty one.
+        pair("params", &params),
+        pair("anns_field", spec.vector_field),
+    ];
+    if let Some(metric) = spec.metric {
+        search_params.push(pair("metric_type", metric.name()));
+    }
+    let (consistency_level, guarantee_timestamp, use_default_consistency) =
+        consistency_fields(spec.consistency);
+    Ok(SearchRequest {
+        db_name: target.database.unwrap_or_default().to_owned(),
+        collection_name: target.collection.to_owned(),
+        dsl: spec.filter.unwrap_or_default().to_owned(),
+        // Never another: with 0, a Milvus 2.3.5 process dies.
+        dsl_type: DslType::BoolExprV1.number(),
+        output_fields: spec.output_fields.to_vec(),
+        search_params,
+        guarantee_timestamp,
+        nq: 1,
+        consistency_level,
+        use_default_consistency,
+        ..SearchRequest::default()
+    })
+}
+
+pub(crate) fn pair(key: &str, value: &str) -> KeyValue {
+    KeyValue { key: key.to_owned(), value: value.to_owned() }
+}
+
+/// Frame prefix, message, and the placeholder group up to its vector of `vector_bytes`.
+fn grpc_head(request: &SearchRequest, vector_bytes: usize) -> Vec<u8> {
+    /// Key of field 6, length-delimited: `SearchRequest.placeholder_group`.
+    const GROUP_KEY: u8 = 6 << 3 | 2;
+    /// Key of field 1, length-delimited: `PlaceholderGroup.placeholders`, `PlaceholderValue.tag`.
+    const FIRST_KEY: u8 = 1 << 3 | 2;
+    /// Key of field 2, varint: `PlaceholderValue.type`.
+    const TYPE_KEY: u8 = 2 << 3;
+    /// Key of field 3, length-delimited: `PlaceholderValue.values`.
+    const VALUES_KEY: u8 = 3 << 3 | 2;
+
+    let mut value = vec![FIRST_KEY];
+    length_and(&mut value, placeholder::TAG.as_bytes());
+    value.push(TYPE_KEY);
+    varint(&mut value, DataType::FloatVector.number() as usize);
+    value.push(VALUES_KEY);
+    varint(&mut value, vector_bytes);
+
+    let mut group = vec![FIRST_KEY];
+    varint(&mut group, value.len() + vector_bytes);
+    group.extend_from_slice(&value);
+
+    let mut message = request.encode_to_vec();
+    message.push(GROUP_KEY);
+    varint(&mut message, group.len() + vector_bytes);
+    message.extend_from_slice(&group);
+
+    let length = (message.len() + vector_bytes) as u32;
+    let mut head = vec![0];
+    head.extend_from_slice(&length.to_be_bytes());
+    head.extend_from_slice(&message);
+    head
+}
+
+fn varint(out: &mut Vec<u8>, value: usize) {
+    prost::encoding::encode_varint(value as u64, out);
+}
+
+fn length_and(out: &mut Vec<u8>, bytes: &[u8]) {
+    varint(out, bytes.len());
+    out.extend_from_slice(bytes);
+}
+
+fn rest_v2_request(
+    target: Target<'_>,
+    spec: &SearchSpec<'_>,
+) -> Result<serde_json::Map<String, serde_json::Value>, EncodeError> {
+    let mut search_params = serde_json::Map::new();
+    if let Some(metric) = spec.metric {
+        search_params.insert("metricType".to_owned(), metric.name().into());
+    }
+    search_params.insert("params".to_owned(), spec.params_json()?.into());
+    let body = v2::Search {
+        collection_name: target.collection.to_owned(),
+        db_name: target.database.map(str::to_owned),
+        anns_field: Some(spec.vector_field.to_owned()),
+        limit: Some(spec.limit.into()),
+        filter: spec.filter.map(str::to_owned),
+        output_fields: spec.output_fields.to_vec(),
+        search_params: Some(search_params.into()),
+        consistency_level: spec.consistency.map(|level| level.name().to_owned()),
+        ..v2::Search::default()
+    };
+    Ok(object_without(&body, "data"))
+}
+
+fn rest_v1_request(
+    target: Target<'_>,
+    spec: &SearchSpec<'_>,
+) -> Result<serde_json::Map<String, serde_json::Value>, EncodeError> {
+    let params = spec.params_json()?;
+    let body = v1::Search {
+        collection_name: target.collection.to_owned(),
+        db_name: target.database.map(str::to_owned),
+        limit: Some(spec.limit.into()),
+        filter: spec.filter.map(str::to_owned),
+        output_fields: spec.output_fields.to_vec(),
+        params: (!params.is_empty()).then(|| params.into()),
+        ..v1::Search::default()
+    };
+    Ok(object_without(&body, "vector"))
+}
+
+fn object_without(body: &impl serde::Serialize, member: &str) -> serde_json::Map<String, serde_json::Value> {
+    match serde_json::to_value(body) {
+        Ok(serde_json::Value::Object(mut object)) => {
+            object.remove(member);
+            object
+        }
+        _ => unreachable!("a body of strings, numbers and JSON serializes to an object"),
+    }
+}
+
+/// The object's text with `last` in place of its closing brace.
+fn rest_head(object: &serde_json::Map<String, serde_json::Value>, last: &str) -> Vec<u8> {
+    let mut text = serde_json::Value::Object(object.clone()).to_string().into_bytes();
+    text.pop();
+    text.push(b',');
+    text.extend_from_slice(last.as_bytes());
+    text
+}

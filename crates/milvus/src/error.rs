@@ -1,0 +1,204 @@
+//! Why something that is not timed could not be done, in one sentence with the server's own words.
+//!
+//! A failed *request* of a run is not an error but an outcome: see [`crate::measured`].
+
+use std::time::Duration;
+
+use squall_proto::code::{ServerCode, ServerError};
+
+use crate::{EncodeError, Protocol};
+
+/// What went wrong, by concern.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no connection.
+    #[error("cannot reach Milvus at {uri}: {source}")]
+    Connect {
+        /// The address.
+        uri: String,
+        /// Why, with what to do.
+        source: ConnectError,
+    },
+    /// The connection broke during a call.
+    #[error("the connection to Milvus at {uri} broke while trying to {operation}: {reason}")]
+    Lost {
+        /// The address.
+        uri: String,
+        /// What was being done.
+        operation: String,
+        /// The transport's words.
+        reason: String,
+    },
+    /// The token is missing or wrong.
+    #[error(
+        "Milvus at {uri} refused the token ({message}); set MILVUS_TOKEN or --token to user:password or an API key"
+    )]
+    Unauthenticated {
+        /// The address.
+        uri: String,
+        /// The server's words.
+        message: String,
+    },
+    /// There is no such collection.
+    #[error("Milvus has no collection `{collection}` ({message})")]
+    NotFound {
+        /// The collection.
+        collection: String,
+        /// The server's words.
+        message: String,
+    },
+    /// The collection is not in memory.
+    #[error("collection `{collection}` is not loaded ({message})")]
+    NotLoaded {
+        /// The collection.
+        collection: String,
+        /// The server's words.
+        message: String,
+    },
+    /// The server limits the rate.
+    #[error("Milvus limits the rate and refused to {operation}: {message} (code {code})")]
+    RateLimited {
+        /// What was being done.
+        operation: String,
+        /// The server's code.
+        code: i32,
+        /// The server's words.
+        message: String,
+    },
+    /// Any other error that the server answered.
+    #[error("Milvus could not {operation}: {message} (code {code})")]
+    Server {
+        /// What was being done.
+        operation: String,
+        /// The server's code; gRPC's own status where the call itself failed.
+        code: i32,
+        /// The server's words.
+        message: String,
+    },
+    /// The server, or its protocol, cannot do it.
+    #[error("{server} cannot {operation} over {protocol}{hint}")]
+    Unsupported {
+        /// What was asked for.
+        operation: String,
+        /// The server and, where it is known, its version.
+        server: String,
+        /// The protocol spoken.
+        protocol: Protocol,
+        /// What to do instead; empty, or beginning with a semicolon.
+        hint: &'static str,
+    },
+    /// The answer is not what Milvus' protocol says.
+    #[error("Milvus at {uri} answered something unexpected when asked to {operation}: {reason}")]
+    Protocol {
+        /// The address.
+        uri: String,
+        /// What was being done.
+        operation: String,
+        /// What is wrong with the answer.
+        reason: String,
+    },
+    /// No answer within the call's deadline.
+    #[error("Milvus did not answer within {after:?} when asked to {operation}")]
+    Timeout {
+        /// What was being done.
+        operation: String,
+        /// The deadline.
+        after: Duration,
+    },
+    /// What was to be sent cannot be put into a request.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// Nothing listens there.
+    #[error("connection refused; check that it runs and that --uri is right")]
+    Refused,
+    /// The name has no address.
+    #[error("the host `{host}` cannot be resolved ({reason}); check --uri")]
+    Resolve {
+        /// The name.
+        host: String,
+        /// The resolver's words.
+        reason: String,
+    },
+    /// Nobody answered in time.
+    #[error("no connection within {0:?}; check --uri and the way there")]
+    Timeout(Duration),
+    /// The server's certificate is not trusted.
+    #[error("its certificate is not trusted ({0}); name the file of the CA that signed it")]
+    Certificate(String),
+    /// The TLS handshake failed for another reason.
+    #[error("the TLS handshake failed ({0}); check that https:// is right")]
+    Tls(String),
+    /// What listens there does not speak the protocol.
+    #[error("what listens there does not speak {protocol} ({reason}); check --uri and --transport")]
+    Speech {
+        /// The protocol.
+        protocol: &'static str,
+        /// What was seen instead.
+        reason: String,
+    },
+    /// Any other failure of the network.
+    #[error("{0}")]
+    Io(std::io::Error),
+}
+
+impl Error {
+    /// Whether the same call may succeed later without anyone doing something about it.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Error::Connect { source, .. } => {
+                matches!(source, ConnectError::Refused | ConnectError::Timeout(_) | ConnectError::Io(_))
+            }
+            Error::Lost { .. } | Error::RateLimited { .. } | Error::Timeout { .. } => true,
+            Error::Server { code, .. } => matches!(
+                ServerCode(*code),
+                ServerCode::NOT_READY | ServerCode::UNAVAILABLE | ServerCode::CHANNEL_NOT_AVAILABLE
+            ),
+            _ => false,
+        }
+    }
+
+    /// Whether the collection, or another thing that was named, does not exist.
+    pub fn is_not_found(&self) -> bool {
+        match self {
+            Error::NotFound { .. } => true,
+            Error::Server { code, .. } => ServerCode(*code).is_not_found(),
+            _ => false,
+        }
+    }
+
+    /// Whether the collection exists but is not loaded.
+    pub fn is_not_loaded(&self) -> bool {
+        matches!(self, Error::NotLoaded { .. })
+    }
+
+    /// The server's code, where it answered one.
+    pub fn code(&self) -> Option<i32> {
+        match self {
+            Error::Server { code, .. } | Error::RateLimited { code, .. } => Some(*code),
+            Error::NotFound { .. } => Some(ServerCode::COLLECTION_NOT_FOUND.0),
+            Error::NotLoaded { .. } => Some(ServerCode::COLLECTION_NOT_LOADED.0),
+            _ => None,
+        }
+    }
+
+    /// What the server answered, sorted by concern.
+    pub(crate) fn from_server(error: ServerError, uri: &str, operation: &str, collection: &str) -> Self {
+        let ServerError { code, reason: message } = error;
+        let operation = operation.to_owned();
+        let collection = collection.to_owned();
+        match code {
+            ServerCode::COLLECTION_NOT_FOUND => Error::NotFound { collection, message },
+            code if code.is_not_loaded() => Error::NotLoaded { collection, message },
+            code if code.is_rate_limit() => Error::RateLimited { operation, code: code.0, message },
+            ServerCode::NOT_AUTHENTICATED | ServerCode::REST_UNAUTHENTICATED => {
+                Error::Unauthenticated { uri: uri.to_owned(), message }
+            }
+            code => Error::Server { operation, code: code.0, message },
+        }
+    }
+}

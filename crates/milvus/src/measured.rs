@@ -1,0 +1,212 @@
+//! Requests that are timed: ready-made bytes over connections that were open before.
+//!
+//! ```text
+//! Connection::open ──► start(request) ──► Pending ──► finish() ──► Reply
+//!                        due … sent          sent … done
+//! ```
+//!
+//! [`Connection::start`] resolves when the stream is open and the last byte of the request has been
+//! written within the flow-control window; that instant is `sent`. [`Pending::finish`] resolves with
+//! the answer or with what became of the stream instead; that instant is `done`. Nothing is retried,
+//! logged or decoded beyond the answer's code and number of hits. Dropping either future cancels the
+//! request: over gRPC the stream is reset with CANCEL and the connection goes on; over REST, which
+//! has no other way, the socket is closed and replaced.
+//!
+//! A connection lives on the runtime that opened it: its driver is a task there.
+
+mod grpc;
+mod payload;
+mod rest;
+
+use bytes::Bytes;
+use squall_core::row::Outcome;
+
+use crate::answer::{self, HitsError, SearchHits};
+use crate::encode::Request;
+use crate::{Endpoint, Error, Protocol};
+
+/// Sockets of a REST connection that [`Connection::open`] opens.
+pub const DEFAULT_SOCKETS: usize = 32;
+
+/// An open connection over which many requests may be in flight.
+#[derive(Debug)]
+pub enum Connection {
+    /// One HTTP/2 connection; every request is a stream.
+    Grpc(grpc::GrpcConnection),
+    /// Several HTTP/1.1 sockets, each with one request at a time; more requests wait for a socket.
+    Rest(rest::RestConnection),
+}
+
+/// Why a request could not be started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// There was no connection to send it on, so nothing of it was sent.
+    #[error("the connection is closed")]
+    Refused,
+    /// The connection broke while the request was being handed over.
+    #[error("the connection broke")]
+    Reset,
+}
+
+impl Failure {
+    /// The outcome that a row shows.
+    pub fn outcome(self) -> Outcome {
+        match self {
+            Failure::Refused => Outcome::Refused,
+            Failure::Reset => Outcome::Reset,
+        }
+    }
+}
+
+/// A request that has been sent. Dropping it cancels the request.
+#[derive(Debug)]
+pub struct Pending {
+    kind: PendingKind,
+    waited: bool,
+}
+
+#[derive(Debug)]
+enum PendingKind {
+    Grpc(grpc::GrpcPending),
+    Rest(rest::RestPending),
+}
+
+/// What became of a request that was sent.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// `Ok`, `Rejected`, `ServerError`, `ClientError` or `Reset`; the others are the engine's to tell.
+    pub outcome: Outcome,
+    /// The server's own code; where the call itself failed, gRPC's status or HTTP's.
+    pub code: Option<i32>,
+    /// Hits in the answer.
+    pub hits: u16,
+    /// Bytes of the answer's payload.
+    pub bytes_in: u32,
+    /// The answer: a protobuf message without its frame prefix, or JSON.
+    pub body: Bytes,
+    protocol: Protocol,
+}
+
+impl Connection {
+    /// Opens a connection, with [`DEFAULT_SOCKETS`] sockets where the protocol wants several.
+    ///
+    /// # Errors
+    /// When the server cannot be reached, does not speak the protocol or refuses the token.
+    pub async fn open(endpoint: &Endpoint, protocol: Protocol) -> Result<Self, Error> {
+        Self::open_with_sockets(endpoint, protocol, DEFAULT_SOCKETS).await
+    }
+
+    /// Opens a connection; over REST with this many sockets (at least one), the most requests that
+    /// it will have in flight. gRPC needs one.
+    ///
+    /// # Errors
+    /// When the server cannot be reached, does not speak the protocol or refuses the token.
+    pub async fn open_with_sockets(
+        endpoint: &Endpoint,
+        protocol: Protocol,
+        sockets: usize,
+    ) -> Result<Self, Error> {
+        match protocol {
+            Protocol::Grpc => grpc::GrpcConnection::open(endpoint).await.map(Self::Grpc),
+            Protocol::RestV2 | Protocol::RestV1 => {
+                rest::RestConnection::open(endpoint, protocol, sockets.max(1)).await.map(Self::Rest)
+            }
+        }
+    }
+
+    /// Another connection like this one, for when this one has been closed.
+    ///
+    /// # Errors
+    /// As for [`Connection::open`].
+    pub async fn reopen(&self) -> Result<Self, Error> {
+        match self {
+            Self::Grpc(connection) => connection.reopen().await.map(Self::Grpc),
+            Self::Rest(connection) => connection.reopen().await.map(Self::Rest),
+        }
+    }
+
+    /// Sends a request. The future resolves at the instant `sent`; dropped before, it takes the
+    /// request back.
+    ///
+    /// # Errors
+    /// When the connection is closed or breaks before the request has left.
+    pub async fn start(&self, request: Request) -> Result<Pending, Failure> {
+        let (kind, waited) = match self {
+            Self::Grpc(connection) => {
+                let (pending, waited) = connection.start(request).await?;
+                (PendingKind::Grpc(pending), waited)
+            }
+            Self::Rest(connection) => {
+                let (pending, waited) = connection.start(request).await?;
+                (PendingKind::Rest(pending), waited)
+            }
+        };
+        Ok(Pending { kind, waited })
+    }
+
+    /// Whether requests can no longer be sent: open another.
+    pub fn is_closed(&self) -> bool {
+        match self {
+            Self::Grpc(connection) => connection.is_closed(),
+            Self::Rest(connection) => connection.is_closed(),
+        }
+    }
+}
+
+impl Pending {
+    /// Whether the request had to wait for the flow-control window, for a stream, or (REST) for a
+    /// free socket: lag of the generator's own making.
+    pub fn waited_for_flow_control(&self) -> bool {
+        self.waited
+    }
+
+    /// The answer. The future resolves at the instant `done`; dropped before, it cancels the request.
+    pub async fn finish(self) -> Reply {
+        match self.kind {
+            PendingKind::Grpc(pending) => pending.finish().await,
+            PendingKind::Rest(pending) => pending.finish().await,
+        }
+    }
+}
+
+impl Reply {
+    /// A reply of a broken transport.
+    fn reset() -> Self {
+        Self::failed(Outcome::Reset, None, Protocol::Grpc)
+    }
+
+    /// A reply without an answer of Milvus'.
+    fn failed(outcome: Outcome, code: Option<i32>, protocol: Protocol) -> Self {
+        Self { outcome, code, hits: 0, bytes_in: 0, body: Bytes::new(), protocol }
+    }
+
+    /// The reply that a whole answer is.
+    fn answered(protocol: Protocol, body: Bytes) -> Self {
+        let bytes_in = u32::try_from(body.len()).unwrap_or(u32::MAX);
+        let (outcome, code, hits) = match answer::read(protocol, &body) {
+            Some(summary) => {
+                let code = (summary.code != 0).then_some(summary.code);
+                let hits = u16::try_from(summary.hits).unwrap_or(u16::MAX);
+                (answer::outcome_of_code(summary.code), code, hits)
+            }
+            None => (Outcome::ServerError, None, 0),
+        };
+        Self { outcome, code, hits, bytes_in, body, protocol }
+    }
+
+    /// Ids and scores, decoded now.
+    ///
+    /// # Errors
+    /// When the answer is none, or its keys are not integers.
+    pub fn ids(&self) -> Result<SearchHits, HitsError> {
+        answer::hits(self.protocol, &self.body, None)
+    }
+
+    /// Ids and scores where REST's rows name the key as `primary_key`.
+    ///
+    /// # Errors
+    /// When the answer is none, or its keys are not integers.
+    pub fn ids_by(&self, primary_key: &str) -> Result<SearchHits, HitsError> {
+        answer::hits(self.protocol, &self.body, Some(primary_key))
+    }
+}

@@ -1,0 +1,52 @@
+//! TLS by rustls with the ring provider, named explicitly so that no process-wide default matters.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+
+use crate::EndpointError;
+
+/// A client configuration that trusts the certificates in `ca_file`, or the machine's own.
+pub(crate) fn client_config(ca_file: Option<&Path>) -> Result<ClientConfig, EndpointError> {
+    let roots = match ca_file {
+        Some(path) => roots_of(path)?,
+        None => native_roots()?,
+    };
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| EndpointError::Tls(error.to_string()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(config)
+}
+
+fn roots_of(path: &Path) -> Result<RootCertStore, EndpointError> {
+    let content = |reason: String| EndpointError::CaContent { path: path.to_owned(), reason };
+    let pem =
+        std::fs::read(path).map_err(|source| EndpointError::CaFile { path: path.to_owned(), source })?;
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let certificate = certificate.map_err(|error| content(error.to_string()))?;
+        roots.add(certificate).map_err(|error| content(error.to_string()))?;
+    }
+    if roots.is_empty() {
+        return Err(content("there is no certificate in it".to_owned()));
+    }
+    Ok(roots)
+}
+
+fn native_roots() -> Result<RootCertStore, EndpointError> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    // Single certificates that rustls cannot read are common in system stores; none at all is an error.
+    roots.add_parsable_certificates(found.certs);
+    if roots.is_empty() {
+        let reason = found.errors.first().map_or_else(|| "there are none".to_owned(), ToString::to_string);
+        return Err(EndpointError::Tls(reason));
+    }
+    Ok(roots)
+}
