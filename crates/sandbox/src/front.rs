@@ -1,0 +1,255 @@
+//! The first to see a request: tells gRPC from REST, checks the token, answers what the null engine
+//! answers without looking, and resets what is to be dropped.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Frame, Incoming};
+use squall_proto::{
+    code::{ServerCode, ServerError},
+    milvus::{
+        client_telemetry_service_server::ClientTelemetryServiceServer,
+        milvus_service_server::MilvusServiceServer,
+    },
+};
+use tower::Service;
+
+use crate::{
+    config::Engine,
+    gate::{Passage, Worked},
+    grpc::{DropMark, Milvus},
+    null::Canned,
+    rest,
+    state::State,
+};
+
+/// Milvus' limit on a message, both ways.
+const MAX_MESSAGE_BYTES: usize = 64 << 20;
+const MILVUS_SERVICE: &str = "/milvus.proto.milvus.MilvusService/";
+const TELEMETRY_SERVICE: &str = "/milvus.proto.milvus.ClientTelemetryService/";
+const SEARCH: &str = "/milvus.proto.milvus.MilvusService/Search";
+const REST_SEARCH: &str = "/v2/vectordb/entities/search";
+
+/// Why a request gets no answer but a reset.
+type Reset = h2::Error;
+
+#[derive(Clone)]
+pub(crate) struct Front {
+    state: Arc<State>,
+    milvus: MilvusServiceServer<Milvus>,
+    telemetry: ClientTelemetryServiceServer<Milvus>,
+    canned: Canned,
+}
+
+impl Front {
+    pub(crate) fn new(state: Arc<State>) -> Self {
+        let milvus = MilvusServiceServer::new(Milvus(Arc::clone(&state)))
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES);
+        let telemetry = ClientTelemetryServiceServer::new(Milvus(Arc::clone(&state)));
+        Self { state, milvus, telemetry, canned: Canned::new() }
+    }
+
+    async fn answer(mut self, request: Request<Incoming>) -> Result<Response<AnswerBody>, Reset> {
+        let grpc = is_grpc(&request);
+        if let Some(token) = &self.state.token {
+            if grpc && let Err(words) = check_grpc_token(request.headers(), token) {
+                return Ok(tonic::Status::unauthenticated(words).into_http().map(AnswerBody::Tonic));
+            }
+            if !grpc && !has_rest_token(request.headers(), token) {
+                return Ok(rest_unauthenticated());
+            }
+        }
+        let path = request.uri().path();
+        if self.state.engine == Engine::Null && matches!(path, SEARCH | REST_SEARCH) {
+            return self.null_search(request, grpc).await;
+        }
+        if !grpc {
+            let (answer, mark) = rest::answer(&self.state, request).await;
+            return if mark.is_set() { Err(reset()) } else { Ok(answer.map(AnswerBody::Full)) };
+        }
+        if path.starts_with(MILVUS_SERVICE) {
+            let mark = DropMark::default();
+            let mut request = request;
+            request.extensions_mut().insert(mark.clone());
+            let response = infallible(self.milvus.call(request).await);
+            if mark.is_set() { Err(reset()) } else { Ok(too_large(response).map(AnswerBody::Tonic)) }
+        } else if path.starts_with(TELEMETRY_SERVICE) {
+            Ok(infallible(self.telemetry.call(request).await).map(AnswerBody::Tonic))
+        } else {
+            let service = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+            let status = tonic::Status::unimplemented(format!("unknown service {service}"));
+            Ok(status.into_http().map(AnswerBody::Tonic))
+        }
+    }
+
+    /// Answers a search with canned bytes. The body is read to its end, so that the connection's
+    /// windows open again and the answer comes after the question, but nothing looks at it.
+    async fn null_search(&self, request: Request<Incoming>, grpc: bool) -> Result<Response<AnswerBody>, Reset> {
+        let mut body = request.into_body();
+        while let Some(frame) = body.frame().await {
+            if frame.is_err() {
+                return Err(reset());
+            }
+        }
+        let gate = &self.state.gate;
+        let passage = if gate.pass_at_once() {
+            Passage::Served(())
+        } else {
+            gate.pass(|| async { Worked { answer: (), failed: false, asked: None } }).await
+        };
+        let canned = &self.canned;
+        let answer = match (passage, grpc) {
+            (Passage::Dropped, _) => return Err(reset()),
+            (Passage::Served(()), true) => canned.grpc_hits(),
+            (Passage::Error, true) => canned.grpc_error(),
+            (Passage::Rejected, true) => canned.grpc_rejection(),
+            (Passage::Served(()), false) => return Ok(json(StatusCode::OK, canned.rest_hits())),
+            (Passage::Error, false) => return Ok(json(StatusCode::OK, canned.rest_error())),
+            (Passage::Rejected, false) => return Ok(json(StatusCode::OK, canned.rest_rejection())),
+        };
+        let mut response = Response::new(AnswerBody::Canned(CannedBody { message: Some(answer), trailers: false }));
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        Ok(response)
+    }
+}
+
+impl hyper::service::Service<Request<Incoming>> for Front {
+    type Response = Response<AnswerBody>;
+    type Error = Reset;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        Box::pin(self.clone().answer(request))
+    }
+}
+
+/// By its content type, or by its path where a client sends none.
+fn is_grpc<B>(request: &Request<B>) -> bool {
+    let content_type = request.headers().get(header::CONTENT_TYPE);
+    content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+        || request.uri().path().starts_with("/milvus.proto.")
+}
+
+fn reset() -> Reset {
+    // Over HTTP/1, hyper closes the connection instead.
+    h2::Reason::INTERNAL_ERROR.into()
+}
+
+fn infallible<T>(result: Result<T, Infallible>) -> T {
+    match result {
+        Ok(value) => value,
+    }
+}
+
+/// 2.3.5 says RESOURCE_EXHAUSTED where tonic says OUT_OF_RANGE.
+fn too_large(mut response: Response<tonic::body::Body>) -> Response<tonic::body::Body> {
+    let headers = response.headers_mut();
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if text("grpc-status") == "11" && text("grpc-message").contains("too%20large") {
+        headers.insert("grpc-status", HeaderValue::from_static("8"));
+    }
+    response
+}
+
+/// # Errors
+/// 2.3.5's words.
+fn check_grpc_token(headers: &HeaderMap, token: &str) -> Result<(), &'static str> {
+    let sent = headers.get(header::AUTHORIZATION).ok_or("missing authorization in header")?;
+    let sent = BASE64_STANDARD.decode(sent.as_bytes()).map_err(|_| "invalid token format")?;
+    if sent == token.as_bytes() {
+        Ok(())
+    } else if sent.contains(&b':') {
+        Err("auth check failure, please check username and password are correct")
+    } else {
+        Err("auth check failure, please check api key is correct")
+    }
+}
+
+fn has_rest_token(headers: &HeaderMap, token: &str) -> bool {
+    let sent = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    sent.and_then(|value| value.strip_prefix("Bearer ")).is_some_and(|sent| sent == token)
+}
+
+fn rest_unauthenticated() -> Response<AnswerBody> {
+    let error = ServerError::new(ServerCode::REST_UNAUTHENTICATED, "user hasn't authenticated");
+    json(StatusCode::UNAUTHORIZED, rest::error_body(error))
+}
+
+fn json(status: StatusCode, body: Bytes) -> Response<AnswerBody> {
+    rest::json_response(status, body).map(AnswerBody::Full)
+}
+
+/// The body of any answer.
+pub(crate) enum AnswerBody {
+    Full(Full<Bytes>),
+    Tonic(tonic::body::Body),
+    Canned(CannedBody),
+}
+
+/// One gRPC message and the trailers of a success.
+pub(crate) struct CannedBody {
+    message: Option<Bytes>,
+    /// Whether the trailers have been sent.
+    trailers: bool,
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = tonic::Status;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, tonic::Status>>> {
+        match self.get_mut() {
+            Self::Full(body) => {
+                Pin::new(body).poll_frame(context).map(|frame| frame.map(|frame| Ok(infallible(frame))))
+            }
+            Self::Tonic(body) => Pin::new(body).poll_frame(context),
+            Self::Canned(body) => Poll::Ready(body.next_frame().map(Ok)),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Full(body) => body.is_end_stream(),
+            Self::Tonic(body) => body.is_end_stream(),
+            Self::Canned(body) => body.trailers,
+        }
+    }
+
+    fn size_hint(&self) -> hyper::body::SizeHint {
+        match self {
+            Self::Full(body) => body.size_hint(),
+            Self::Tonic(body) => body.size_hint(),
+            Self::Canned(_) => hyper::body::SizeHint::default(),
+        }
+    }
+}
+
+impl CannedBody {
+    fn next_frame(&mut self) -> Option<Frame<Bytes>> {
+        if let Some(message) = self.message.take() {
+            return Some(Frame::data(message));
+        }
+        if self.trailers {
+            return None;
+        }
+        self.trailers = true;
+        let mut trailers = HeaderMap::with_capacity(1);
+        trailers.insert("grpc-status", HeaderValue::from_static("0"));
+        Some(Frame::trailers(trailers))
+    }
+}
