@@ -65,7 +65,7 @@ pub(crate) fn output(command: &mut Command) -> anyhow::Result<String> {
         output.status.success(),
         "`{shown}` failed ({}): {}",
         output.status,
-        last_line(&String::from_utf8_lossy(&output.stderr))
+        complaint(&String::from_utf8_lossy(&output.stderr))
     );
     String::from_utf8(output.stdout).with_context(|| format!("`{shown}` printed something else than text"))
 }
@@ -113,6 +113,27 @@ impl Lock {
     }
 }
 
-fn last_line(text: &str) -> &str {
-    text.trim_end().lines().next_back().unwrap_or("it said nothing")
+/// The lines of a program's stderr that speak of an error, the first three; else its last one.
+fn complaint(text: &str) -> String {
+    let errors = text.lines().map(str::trim).filter(|line| line.to_lowercase().contains("error"));
+    let errors: Vec<&str> = errors.take(3).collect();
+    if errors.is_empty() {
+        return text.trim_end().lines().next_back().unwrap_or("it said nothing").to_owned();
+    }
+    errors.join(" / ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::complaint;
+
+    #[test]
+    fn a_complaint_is_what_speaks_of_an_error() {
+        assert_eq!(
+            complaint("warning: x\nnpm error code E1\nnpm error y\nbye\n"),
+            "npm error code E1 / npm error y"
+        );
+        assert_eq!(complaint("first\nlast\n"), "last");
+        assert_eq!(complaint(""), "it said nothing");
+    }
 }

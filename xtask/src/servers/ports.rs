@@ -1,6 +1,6 @@
 //! Free TCP ports.
 
-use std::net::TcpListener;
+use std::{fs, net::TcpListener, path::Path};
 
 use anyhow::{Context, ensure};
 
@@ -20,6 +20,21 @@ pub(crate) fn free<const COUNT: usize>() -> anyhow::Result<[u16; COUNT]> {
         held.push(listener);
     }
     Ok(ports)
+}
+
+/// As [`free`], but the same ones as last time while they are free; `file` remembers them.
+pub(crate) fn free_as_before<const COUNT: usize>(file: &Path) -> anyhow::Result<[u16; COUNT]> {
+    let before = fs::read_to_string(file).unwrap_or_default();
+    let before: Vec<u16> = before.split_whitespace().filter_map(|port| port.parse().ok()).collect();
+    match <[u16; COUNT]>::try_from(before) {
+        Ok(before) if before.iter().all(|&port| is_free(port)) => Ok(before),
+        _ => {
+            let ports = free::<COUNT>()?;
+            fs::write(file, ports.map(|port| port.to_string()).join("\n"))
+                .with_context(|| format!("failed to write {}", file.display()))?;
+            Ok(ports)
+        }
+    }
 }
 
 /// The port that was asked for, when nobody listens on it; 0 asks for any.
@@ -52,6 +67,16 @@ mod tests {
         let ports = free::<20>().unwrap();
         assert_eq!(ports.iter().collect::<BTreeSet<_>>().len(), 20);
         assert!(ports.iter().all(|&port| port != 0));
+    }
+
+    #[test]
+    fn ports_are_the_same_again_until_one_is_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("ports");
+        let before = free_as_before::<3>(&file).unwrap();
+        assert_eq!(free_as_before::<3>(&file).unwrap(), before);
+        let _taken = TcpListener::bind(local(before[1])).unwrap();
+        assert_ne!(free_as_before::<3>(&file).unwrap(), before);
     }
 
     #[test]
