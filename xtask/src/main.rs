@@ -2,11 +2,11 @@
 //!
 //! One file a command; each knows cargo, real servers or files, and none knows Squall's own crates.
 //!
-//! - [`test`]: every check and test of the project, against real servers too.
+//! - [`mod@test`]: every check and test of the project, against real servers too.
 //! - [`graph`]: the crates' dependencies against the rules of the design.
 //! - [`codegen`]: the generated Rust of the Milvus protocol.
 //! - [`milvus`], [`milvus_lite`]: real servers to work against, over [`servers`].
-//! - [`bench`]: the benches.
+//! - [`mod@bench`]: the benches.
 //! - [`provision`]: real parts from package registries, for the tests and the servers.
 
 mod bench;

@@ -83,6 +83,23 @@ fn answers_of_milvus_2_3_are_read() {
     assert_eq!(inserted.insert_ids[0].to_i64(), Some(448_707_763_883_002_014));
     let hits: Vec<Hit> = read(br#"{"code":200,"data":[{"distance":1,"id":"0"}]}"#).unwrap();
     assert_eq!(hits[0].id("pk"), Some(Id::Text("0".to_owned())));
+    let described = concat!(
+        r#"{"code":200,"data":{"collectionName":"docs","description":"","enableDynamicField":true,"fields":["#,
+        r#"{"autoId":true,"description":"","name":"id","primaryKey":true,"type":"Int64"},"#,
+        r#"{"autoId":false,"description":"","name":"vector","primaryKey":false,"type":"FloatVector(4)"}],"#,
+        r#""indexes":[{"fieldName":"vector","indexName":"vector_idx","metricType":"L2"}],"#,
+        r#""load":"LoadStateNotLoad","shardsNum":1}}"#
+    );
+    let described: v1::CollectionDescription = read(described.as_bytes()).unwrap();
+    assert_eq!((described.shards_number, described.load.as_str()), (1, "LoadStateNotLoad"));
+    assert_eq!(described.fields[1].r#type, "FloatVector(4)");
+}
+
+#[test]
+fn one_row_may_stand_without_brackets() {
+    let one: v1::Insert = serde_json::from_str(r#"{"collectionName":"docs","data":{"id":1}}"#).unwrap();
+    let list: v1::Insert = serde_json::from_str(r#"{"collectionName":"docs","data":[{"id":1}]}"#).unwrap();
+    assert_eq!(one, list);
 }
 
 proptest! {

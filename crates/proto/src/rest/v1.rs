@@ -128,7 +128,7 @@ pub struct CollectionDescription {
     #[serde(default)]
     pub load: String,
     /// Shards.
-    #[serde(default)]
+    #[serde(rename = "shardsNum", default)]
     pub shards_number: i64,
     /// Whether rows may have other fields.
     #[serde(default)]

@@ -191,7 +191,8 @@ pub struct Insert {
     /// Partition; the default one when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub partition_name: Option<String>,
-    /// The rows; a single one may be the object itself.
+    /// The rows; a single one may stand without the brackets.
+    #[serde(deserialize_with = "super::one_or_many")]
     pub data: Vec<Row>,
 }
 
