@@ -33,7 +33,7 @@ use crate::{
 };
 
 /// Milvus' limit on a message, both ways.
-const MAX_MESSAGE_BYTES: usize = 64 << 20;
+pub(crate) const MAX_MESSAGE_BYTES: usize = 64 << 20;
 const MILVUS_SERVICE: &str = "/milvus.proto.milvus.MilvusService/";
 const TELEMETRY_SERVICE: &str = "/milvus.proto.milvus.ClientTelemetryService/";
 const SEARCH: &str = "/milvus.proto.milvus.MilvusService/Search";

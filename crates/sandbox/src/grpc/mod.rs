@@ -46,7 +46,6 @@ use crate::{
     state::{State, VERSION, injected_error, rate_limited},
 };
 
-/// Segment number of a collection's only segment: its own id.
 type Reply<T> = Result<Response<T>, tonic::Status>;
 
 /// Put into a request by the front, set by a search that is to be dropped: below this point only the
@@ -55,7 +54,7 @@ type Reply<T> = Result<Response<T>, tonic::Status>;
 pub(crate) struct DropMark(Arc<AtomicBool>);
 
 impl DropMark {
-    fn set(&self) {
+    pub(crate) fn set(&self) {
         self.0.store(true, Ordering::Release);
     }
 
