@@ -38,21 +38,25 @@ fn send(id: u32, signal: Signal) -> anyhow::Result<()> {
 }
 
 /// When a process started, in clock ticks since the machine did: with its id, that names a process
-/// for ever, while an id alone may be another's by now. `None` when it does not run: a zombie, whose
-/// parent has not asked for its end, does not.
+/// for ever, while an id alone may be another's by now. `None` when it does not run.
 pub(super) fn start_ticks(id: u32) -> Option<u64> {
     running_since(&fs::read_to_string(format!("/proc/{id}/stat")).ok()?)
 }
 
-/// Reads `/proc/<id>/stat`: field 3 is the state, field 22 the start (proc_pid_stat(5)).
+/// Reads `/proc/<id>/stat`: field 3 is the state, 20 the number of threads, 22 the start
+/// (proc_pid_stat(5)).
 fn running_since(stat: &str) -> Option<u64> {
     // Field 2 is the program's name in brackets, and may itself hold spaces and brackets.
     let (_, rest) = stat.rsplit_once(')')?;
     let mut fields = rest.split_ascii_whitespace();
-    if matches!(fields.next()?, "Z" | "X") {
+    let ended = matches!(fields.next()?, "Z" | "X");
+    let threads: u32 = fields.nth(16)?.parse().ok()?;
+    // A zombie, whose parent has not asked for its end, does not run; but only its first thread need
+    // have ended for it to look like one, and the others still hold its port and its locks.
+    if ended && threads <= 1 {
         return None;
     }
-    fields.nth(18)?.parse().ok()
+    fields.nth(1)?.parse().ok()
 }
 
 #[cfg(test)]
@@ -63,8 +67,14 @@ mod tests {
     fn a_process_is_named_by_its_start() {
         let stat = "42 (a) b) S 1 42 42 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 987654 8 0";
         assert_eq!(running_since(stat), Some(987_654));
-        assert_eq!(running_since(&stat.replace(" S ", " Z ")), None);
         assert_eq!(running_since("nonsense"), None);
+    }
+
+    #[test]
+    fn a_zombie_runs_as_long_as_it_has_other_threads() {
+        let zombie = |threads| format!("42 (a) Z 1 42 42 0 -1 0 0 0 0 0 0 0 0 0 20 0 {threads} 0 987654 0 0");
+        assert_eq!(running_since(&zombie(2)), Some(987_654));
+        assert_eq!(running_since(&zombie(1)), None);
     }
 
     #[test]

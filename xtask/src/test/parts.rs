@@ -29,7 +29,8 @@ impl Parts {
 
         let start_milvus = |name: &str, auth: bool| {
             let (milvus, dir) = (milvus.clone()?, dir.join(name));
-            part(fresh(&dir).and_then(|()| {
+            part(twice(|| {
+                fresh(&dir)?;
                 let [port, metrics_port] = ports::free()?;
                 let options = milvus::Options { port, metrics_port, auth, settings: Vec::new() };
                 Held::start(&milvus::prepare(&milvus, &dir, &options)?)
@@ -38,7 +39,8 @@ impl Parts {
         let start_lite = || {
             lite?;
             let (python, dir) = (python.clone()?, dir.join("milvus-lite"));
-            part(fresh(&dir).and_then(|()| {
+            part(twice(|| {
+                fresh(&dir)?;
                 let [port] = ports::free()?;
                 Held::start(&lite::prepare(&python, &dir, port)?)
             }))
@@ -89,6 +91,11 @@ impl Parts {
             };
         }
     }
+}
+
+/// Starts a server, once more when it fails: a port that was free may be taken a moment later.
+fn twice(start: impl Fn() -> anyhow::Result<Held>) -> anyhow::Result<Held> {
+    start().or_else(|_| start())
 }
 
 /// An empty directory.
