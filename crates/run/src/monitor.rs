@@ -1,0 +1,267 @@
+//! While the load goes on: the live line each second, the generator's health, and the reasons to end
+//! early. Runs on the thread that called [`crate::execute`], never on a worker's.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use squall_core::run_dir::RunDir;
+use squall_core::units::nanoseconds;
+
+use crate::clock::Clock;
+use crate::control::Control;
+use crate::events::{Event, Events, LiveLine};
+use crate::health::Health;
+use crate::link::Hopeless;
+use crate::recorder::Recorder;
+use crate::second::{Message, Second};
+use crate::stop::{StopRequest, StopSignal};
+
+const SECOND_NS: i64 = 1_000_000_000;
+
+/// How long after a second its line is made: by then every worker that has CPU has told of it.
+const GRACE_NS: i64 = 100_000_000;
+
+/// How soon a stop is noticed.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Seconds between two versions of `generator.parquet`.
+const WRITE_EVERY: u64 = 5;
+
+/// How long every answer must say the same until the run has no point.
+const HOPELESS_FOR_NS: i64 = 10 * SECOND_NS;
+
+/// Time for answers when the run ends because it has no point.
+const HOPELESS_DRAIN: Duration = Duration::from_secs(2);
+
+/// What the monitor is told of the plan.
+pub(crate) struct Watched {
+    pub(crate) workers: u16,
+    pub(crate) planned: Option<u64>,
+    pub(crate) length: Option<Duration>,
+    pub(crate) drain: Duration,
+    pub(crate) collection: String,
+    pub(crate) uri: String,
+}
+
+/// Why the load ended before its plan did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Early {
+    /// It was stopped.
+    Stopped,
+    /// It could not go on, in one sentence.
+    Failed(String),
+}
+
+/// What the monitor knows at the end.
+pub(crate) struct Watch {
+    /// Sums over the run.
+    pub(crate) counted: Second,
+    /// When nothing more was sent, and why, where that was early.
+    pub(crate) early: Option<(i64, Early)>,
+}
+
+/// Watches a load.
+pub(crate) struct Monitor<'a, C> {
+    pub(crate) watched: Watched,
+    pub(crate) clock: C,
+    pub(crate) inbox: &'a Receiver<Message>,
+    pub(crate) control: Arc<Control>,
+    pub(crate) recorder: &'a Recorder,
+    pub(crate) health: &'a mut Health,
+    pub(crate) run_dir: &'a RunDir,
+    pub(crate) events: &'a Events,
+    pub(crate) stop: &'a StopSignal,
+}
+
+/// What changes while it watches.
+struct State {
+    total: Second,
+    /// Sums of this second, over the workers that told of it.
+    second: Second,
+    /// Answers a second, each worker over its own interval.
+    rate: f64,
+    /// In flight and backlog of each worker, as it told last.
+    now: Vec<(u32, u64)>,
+    ended: u16,
+    early: Option<(i64, Early)>,
+    drain_told: bool,
+    hopeless_since_ns: Option<i64>,
+    lines: u64,
+}
+
+impl<C: Clock> Monitor<'_, C> {
+    /// Watches until every worker has ended.
+    pub(crate) fn run(mut self) -> Watch {
+        let mut state = State {
+            total: Second::new(0, 0),
+            second: Second::new(0, 0),
+            rate: 0.0,
+            now: vec![(0, 0); usize::from(self.watched.workers)],
+            ended: 0,
+            early: None,
+            drain_told: false,
+            hopeless_since_ns: None,
+            lines: 0,
+        };
+        let mut next_ns = SECOND_NS;
+        while state.ended < self.watched.workers {
+            match self.inbox.recv_timeout(PAUSE) {
+                Ok(message) => self.take(&mut state, message),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            let now_ns = self.clock.now_ns();
+            if now_ns >= next_ns + GRACE_NS {
+                next_ns = now_ns / SECOND_NS * SECOND_NS;
+                self.tell_second(&mut state, next_ns);
+                next_ns += SECOND_NS;
+            }
+            self.look_for_an_end(&mut state, now_ns);
+        }
+        while let Ok(message) = self.inbox.try_recv() {
+            self.take(&mut state, message);
+        }
+        self.tell_second(&mut state, self.clock.now_ns());
+        Watch { counted: state.total, early: state.early }
+    }
+
+    fn take(&mut self, state: &mut State, message: Message) {
+        match message {
+            Message::Connected(..) => {}
+            Message::Second(second) => {
+                self.health.worker(&second);
+                state.now[usize::from(second.worker)] = (second.in_flight, second.backlog);
+                let seconds = (second.end_ns - second.start_ns).max(1) as f64 / 1e9;
+                // What is left of a second at a worker's end is no rate of its own.
+                state.rate += if seconds > 0.5 { second.answered as f64 / seconds } else { 0.0 };
+                state.second.add(&second);
+            }
+            Message::Ended { panicked } => {
+                state.ended += 1;
+                if panicked {
+                    let reason =
+                        "a worker panicked, which is a defect of Squall's; please report it".to_owned();
+                    self.end(state, self.clock.now_ns(), Duration::ZERO, Early::Failed(reason));
+                }
+            }
+        }
+    }
+
+    /// The line of the second that ended at `end_ns`, and the health of the process.
+    fn tell_second(&mut self, state: &mut State, end_ns: i64) {
+        let mut second = std::mem::replace(&mut state.second, Second::new(0, end_ns));
+        second.end_ns = end_ns;
+        second.in_flight = state.now.iter().map(|(in_flight, _)| in_flight).sum();
+        second.backlog = state.now.iter().map(|(_, backlog)| backlog).sum();
+        if second.end_ns > second.start_ns {
+            self.health.process(&second);
+        }
+        state.total.add(&second);
+        self.look_for_hopelessness(state, &second);
+        let percentile = |q| percentile(&second.response_ns, q);
+        let line = LiveLine {
+            elapsed: Duration::from_nanos(end_ns.max(0).unsigned_abs()),
+            rate: std::mem::take(&mut state.rate),
+            in_flight: second.in_flight,
+            backlog: second.backlog,
+            p50: percentile(0.50),
+            p95: percentile(0.95),
+            p99: percentile(0.99),
+            errors: state.total.failed,
+            done: state.total.done,
+            planned: self.watched.planned,
+            length: self.watched.length,
+        };
+        if state.ended < self.watched.workers {
+            let _ = self.events.send(Event::Second(line));
+        }
+        state.lines += 1;
+        if state.lines.is_multiple_of(WRITE_EVERY)
+            && let Err(error) = self.health.write(self.run_dir)
+        {
+            let reason = error.to_string();
+            self.end(state, self.clock.now_ns(), Duration::ZERO, Early::Failed(reason));
+        }
+    }
+
+    /// Everything that ends the load, planned or not.
+    fn look_for_an_end(&mut self, state: &mut State, now_ns: i64) {
+        if self.recorder.has_failed() {
+            // The recorder's own error says more; it is taken from there.
+            self.end(state, now_ns, Duration::ZERO, Early::Failed(String::new()));
+        }
+        match self.stop.request() {
+            StopRequest::None => {}
+            StopRequest::Drain(drain) => {
+                let drain = drain.map_or(self.watched.drain, |drain| drain.min(self.watched.drain));
+                self.end(state, now_ns, drain, Early::Stopped);
+            }
+            StopRequest::Abort => self.end(state, now_ns, Duration::ZERO, Early::Stopped),
+        }
+        let end_ns = self.watched.length.map_or(i64::MAX, nanoseconds);
+        if now_ns >= end_ns
+            && state.early.is_none()
+            && !state.drain_told
+            && state.ended < self.watched.workers
+        {
+            state.drain_told = true;
+            self.tell_drain(state, false, self.watched.drain);
+        }
+    }
+
+    /// Ends the load now; a second call can only shorten the wait for answers.
+    fn end(&mut self, state: &mut State, now_ns: i64, drain: Duration, early: Early) {
+        let first = state.early.is_none();
+        let (stop_ns, _) = state.early.get_or_insert((now_ns, early));
+        let stop_ns = *stop_ns;
+        let give_up_ns = if drain.is_zero() { now_ns } else { stop_ns.saturating_add(nanoseconds(drain)) };
+        self.control.stop(stop_ns, give_up_ns);
+        if first {
+            self.tell_drain(state, true, drain);
+        }
+    }
+
+    fn tell_drain(&self, state: &State, stopped: bool, at_most: Duration) {
+        let in_flight = state.now.iter().map(|(in_flight, _)| in_flight).sum();
+        let _ = self.events.send(Event::Draining { in_flight, stopped, at_most });
+    }
+
+    /// Ends the load when for ten seconds every answer said that it has no point.
+    fn look_for_hopelessness(&mut self, state: &mut State, second: &Second) {
+        if second.answers == 0 {
+            return;
+        }
+        if second.hopeless.iter().sum::<u64>() < second.answers {
+            state.hopeless_since_ns = None;
+            return;
+        }
+        let since_ns = *state.hopeless_since_ns.get_or_insert(second.start_ns);
+        if second.end_ns - since_ns < HOPELESS_FOR_NS || state.early.is_some() {
+            return;
+        }
+        let most = second.hopeless.iter().enumerate().max_by_key(|(_, count)| **count);
+        let reason = Hopeless::ALL[most.map_or(0, |(index, _)| index)];
+        let reason = sentence(reason, &self.watched.collection, &self.watched.uri);
+        self.end(state, second.end_ns, HOPELESS_DRAIN, Early::Failed(reason));
+    }
+}
+
+fn percentile(histogram: &Histogram<u64>, quantile: f64) -> Option<Duration> {
+    (!histogram.is_empty()).then(|| Duration::from_nanos(histogram.value_at_quantile(quantile)))
+}
+
+fn sentence(reason: Hopeless, collection: &str, uri: &str) -> String {
+    match reason {
+        Hopeless::NotFound => format!(
+            "every answer of the last 10 s said that collection `{collection}` does not exist at {uri}; create it with `squall setup --uri {uri} --collection-name {collection}`"
+        ),
+        Hopeless::NotLoaded => format!(
+            "every answer of the last 10 s said that collection `{collection}` is not loaded; load it with `squall setup --uri {uri} --collection-name {collection}`"
+        ),
+        Hopeless::Unauthenticated => format!(
+            "every answer of the last 10 s said that {uri} does not accept the token; set MILVUS_TOKEN or --token to user:password or an API key"
+        ),
+    }
+}

@@ -1,0 +1,220 @@
+//! Everything that is sent, made before the run: a head for each class and filter, a tail for each
+//! distinct query, and how many hits each must have at least.
+
+use std::num::NonZero;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use squall_core::dataset::Dataset;
+use squall_core::filter::Filter;
+use squall_core::plan::Plan;
+use squall_core::request::Request;
+use squall_core::workload::{QueryKind, Workload};
+use squall_milvus::encode::{self, EncodeError, SearchSpec, SearchTemplate, Target};
+use squall_milvus::{Endpoint, Protocol};
+
+use crate::link::Outgoing;
+use crate::preflight::Preflight;
+
+/// Above this many bytes tails are not kept but made when their request is drawn, which is before
+/// it is due unless the generator is behind.
+const TAILS_AT_MOST_BYTES: u64 = 256 << 20;
+
+/// Up to this many rows a filter's matches are counted: a second of work on one core.
+const COUNT_AT_MOST_ROWS: u64 = 2_000_000;
+
+/// The requests of a plan as bytes.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    protocol: Protocol,
+    workload: Workload,
+    classes: Vec<ClassBytes>,
+}
+
+#[derive(Debug)]
+struct ClassBytes {
+    kind: QueryKind,
+    /// By filter, the one without last.
+    heads: Vec<Head>,
+    /// By query; empty where they are made when drawn.
+    tails: Vec<Bytes>,
+}
+
+#[derive(Debug)]
+struct Head {
+    template: SearchTemplate,
+    expected_hits: u16,
+}
+
+impl Prepared {
+    /// Encodes what the plan may send.
+    ///
+    /// # Errors
+    /// When the plan's search parameters are no JSON object.
+    pub(crate) fn new(plan: &Plan, endpoint: &Endpoint, preflight: &Preflight) -> Result<Self, EncodeError> {
+        let workload = plan.workload.clone();
+        let protocol = preflight.protocol;
+        let output_fields = plan.output_fields.clone().unwrap_or_else(|| vec![preflight.primary_key.clone()]);
+        let target = Target { collection: &plan.server.collection, database: endpoint.database() };
+        let filtered =
+            plan.classes.iter().any(|class| class.kind == QueryKind::Filtered && class.weight > 0.0);
+        let matching = filtered.then(|| matching_rows(preflight, &workload.filters)).flatten();
+        let head = |limit: u16, filter: Option<usize>| {
+            let text = filter.map(|filter| workload.filters[filter].to_string());
+            let spec = SearchSpec {
+                vector_field: &preflight.vector_field,
+                metric: preflight.metric,
+                filter: text.as_deref(),
+                limit,
+                params: plan.search_params.as_deref(),
+                consistency: plan.consistency,
+                output_fields: &output_fields,
+            };
+            // Where the matches are not known, the rows of the collection stand in (short_rate).
+            let rows = match (filter, &matching) {
+                (Some(filter), Some(matching)) => Some(matching[filter]),
+                _ => preflight.rows,
+            };
+            Ok(Head {
+                template: SearchTemplate::new(protocol, target, &spec, workload.dimension)?,
+                expected_hits: rows.map_or(0, |rows| u16::try_from(rows).unwrap_or(u16::MAX).min(limit)),
+            })
+        };
+        let keep = {
+            let tail = tail(&workload, protocol, QueryKind::Common, 0);
+            let queries: u64 = plan.classes.iter().map(|class| u64::from(workload.queries(class.kind))).sum();
+            queries * tail.len() as u64 <= TAILS_AT_MOST_BYTES
+        };
+        let mut classes = Vec::with_capacity(plan.classes.len());
+        for class in &plan.classes {
+            let filters = if class.kind == QueryKind::Filtered { workload.filters.len() } else { 0 };
+            let heads = (0..filters)
+                .map(Some)
+                .chain([None])
+                .map(|filter| head(class.limit, filter))
+                .collect::<Result<_, _>>()?;
+            let wanted = keep && class.weight > 0.0;
+            let tails = if wanted { tails(&workload, protocol, class.kind) } else { Vec::new() };
+            classes.push(ClassBytes { kind: class.kind, heads, tails });
+        }
+        Ok(Self { protocol, workload, classes })
+    }
+
+    /// How many distinct queries the plan may ask.
+    pub(crate) fn queries(plan: &Plan) -> u64 {
+        let asked = plan.classes.iter().filter(|class| class.weight > 0.0);
+        asked.map(|class| u64::from(plan.workload.queries(class.kind))).sum()
+    }
+
+    /// The bytes of a request.
+    pub(crate) fn outgoing(&self, request: &Request) -> Outgoing<encode::Request> {
+        let class = &self.classes[usize::from(request.class)];
+        let head = match request.filter {
+            Some(filter) => &class.heads[usize::from(filter)],
+            None => class.heads.last().expect("every class has a head without filter"),
+        };
+        let tail = match class.tails.get(request.query as usize) {
+            Some(tail) => tail.clone(),
+            None => tail(&self.workload, self.protocol, class.kind, request.query),
+        };
+        let message = head.template.request(tail);
+        Outgoing { bytes_out: message.len() as u32, message, expected_hits: head.expected_hits }
+    }
+}
+
+fn tail(workload: &Workload, protocol: Protocol, kind: QueryKind, query: u32) -> Bytes {
+    let mut vector = vec![0.0; workload.dimension as usize];
+    workload.vector(kind, query, &mut vector);
+    encode::vector(protocol, &vector)
+}
+
+/// The tails of every query of a kind, on all cores.
+fn tails(workload: &Workload, protocol: Protocol, kind: QueryKind) -> Vec<Bytes> {
+    let queries = workload.queries(kind);
+    let share = queries.div_ceil(cores()).max(1);
+    std::thread::scope(|scope| {
+        let handles: Vec<_> = (0..queries)
+            .step_by(share as usize)
+            .map(|first| {
+                let last = first.saturating_add(share).min(queries);
+                scope.spawn(move || {
+                    (first..last).map(|query| tail(workload, protocol, kind, query)).collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        handles.into_iter().flat_map(|handle| handle.join().expect("encoding does not panic")).collect()
+    })
+}
+
+fn cores() -> u32 {
+    std::thread::available_parallelism().map_or(1, NonZero::get) as u32
+}
+
+/// How many rows each filter matches: the dataset is a pure function, so no server is asked. `None`
+/// for a collection that Squall did not make, or one that is large (where every filter of the
+/// workload matches far more rows than are asked for).
+fn matching_rows(preflight: &Preflight, filters: &[Filter]) -> Option<Vec<u64>> {
+    let identity = preflight.identity.as_ref()?;
+    // A collection that is still growing has fewer rows than it is meant to have.
+    let rows = preflight.rows.map_or(identity.rows, |rows| rows.min(identity.rows));
+    (rows <= COUNT_AT_MOST_ROWS).then(|| count_matching(&identity.dataset, rows, filters))
+}
+
+fn count_matching(dataset: &Dataset, rows: u64, filters: &[Filter]) -> Vec<u64> {
+    const CHUNK: u64 = 4_096;
+    let counts: Vec<AtomicU64> = filters.iter().map(|_| AtomicU64::new(0)).collect();
+    let next = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..cores() {
+            scope.spawn(|| {
+                let mut own = vec![0_u64; filters.len()];
+                loop {
+                    let first = next.fetch_add(CHUNK, Ordering::Relaxed);
+                    if first >= rows {
+                        break;
+                    }
+                    for row in first..rows.min(first + CHUNK) {
+                        let row = dataset.row(row);
+                        for (count, filter) in own.iter_mut().zip(filters) {
+                            *count += u64::from(filter.matches(&row));
+                        }
+                    }
+                }
+                for (sum, count) in counts.iter().zip(own) {
+                    sum.fetch_add(count, Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    counts.into_iter().map(AtomicU64::into_inner).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use squall_core::filter::reference_filters;
+
+    use super::*;
+
+    #[test]
+    fn matches_are_counted_whoever_counts_them() {
+        let dataset = Dataset::reference(42, 8).unwrap();
+        let filters = reference_filters();
+        let counted = count_matching(&dataset, 10_000, &filters);
+        for (filter, count) in filters.iter().zip(&counted) {
+            let expected = (0..10_000).filter(|row| filter.matches(&dataset.row(*row))).count() as u64;
+            assert_eq!(*count, expected, "{filter}");
+        }
+        // A fifth of the rows is electronics.
+        assert!(counted[0].abs_diff(2_000) < 200, "{}", counted[0]);
+    }
+
+    #[test]
+    fn all_tails_are_there_in_their_order() {
+        let workload = Workload { rare_queries: 101, ..Workload::reference(1, 8) };
+        let all = tails(&workload, Protocol::Grpc, QueryKind::Rare);
+        assert_eq!(all.len(), 101);
+        for (query, bytes) in (0..).zip(&all) {
+            assert_eq!(*bytes, tail(&workload, Protocol::Grpc, QueryKind::Rare, query));
+        }
+    }
+}

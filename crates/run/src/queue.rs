@@ -1,0 +1,264 @@
+//! What is due next: one queue for both models of load.
+//!
+//! Open loop: the arrivals of the schedule that belong to this worker, one after the other. Closed
+//! loop: a heap of (due, user), in which a user stands while it thinks. The bytes of a request are
+//! looked up as early as it is known, which is before it is due unless the generator is behind.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::rc::Rc;
+
+use squall_core::plan::{Shard, ThinkTime};
+use squall_core::request::{Request, Requests};
+use squall_core::schedule::{Arrival, ArrivalIter};
+use squall_core::units::nanoseconds;
+
+use crate::link::{Link, Outgoing};
+
+/// Which arrivals or users are this worker's.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Slice {
+    /// The process's share of the plan.
+    pub(crate) shard: Shard,
+    /// The worker, from 0.
+    pub(crate) worker: u16,
+    /// How many workers the process has.
+    pub(crate) workers: u16,
+}
+
+impl Slice {
+    /// Whether arrival or user `number` is this worker's.
+    pub(crate) fn owns(&self, number: u64) -> bool {
+        let shards = u64::from(self.shard.count);
+        number % shards == u64::from(self.shard.index)
+            && (number / shards) % u64::from(self.workers) == u64::from(self.worker)
+    }
+}
+
+/// A request that is wanted at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Due {
+    pub(crate) seq: u64,
+    pub(crate) due_ns: i64,
+    pub(crate) stage: u16,
+    pub(crate) user: Option<u32>,
+    pub(crate) request: Request,
+}
+
+/// A worker's queue.
+pub(crate) enum DueQueue<'a, L: Link> {
+    Open(OpenQueue<'a, L>),
+    Closed(ClosedQueue<'a, L>),
+}
+
+impl<L: Link> DueQueue<'_, L> {
+    /// When the next request is due; `None` when there is none at this moment.
+    pub(crate) fn next_due_ns(&self) -> Option<i64> {
+        match self {
+            DueQueue::Open(queue) => queue.next.as_ref().map(|(due, _)| due.due_ns),
+            DueQueue::Closed(queue) => queue.heap.peek().map(|Reverse((due_ns, _))| *due_ns),
+        }
+    }
+
+    /// Takes the next request; [`DueQueue::advance`] must follow.
+    pub(crate) fn take(&mut self) -> Option<(Due, Outgoing<L::Message>)> {
+        match self {
+            DueQueue::Open(queue) => queue.next.take(),
+            DueQueue::Closed(queue) => {
+                let Reverse((_, index)) = queue.heap.pop()?;
+                queue.users[index as usize].next.take()
+            }
+        }
+    }
+
+    /// Draws the request after the one taken; apart from it, so that it does not hold that one up.
+    pub(crate) fn advance(&mut self) {
+        if let DueQueue::Open(queue) = self {
+            queue.advance();
+        }
+    }
+
+    /// The answer to `due` is there: its user thinks, and asks again.
+    pub(crate) fn answered(&mut self, due: &Due, done_ns: i64) {
+        if let DueQueue::Closed(queue) = self {
+            queue.answered(due, done_ns);
+        }
+    }
+
+    /// How many requests are due by `now_ns` and not taken, while all places are taken.
+    pub(crate) fn backlog(&mut self, now_ns: i64) -> u64 {
+        match self {
+            DueQueue::Open(queue) => queue.backlog(now_ns),
+            // A closed loop has a place for every user.
+            DueQueue::Closed(_) => 0,
+        }
+    }
+}
+
+/// The arrivals of an open loop that belong to one worker.
+pub(crate) struct OpenQueue<'a, L: Link> {
+    arrivals: Owned<'a>,
+    requests: &'a Requests,
+    link: Rc<L>,
+    next: Option<(Due, Outgoing<L::Message>)>,
+    /// Present while requests wait: a second look at the schedule that is ahead by what waits, so
+    /// that a backlog of millions takes no memory.
+    ahead: Option<Ahead<'a>>,
+}
+
+struct Ahead<'a> {
+    arrivals: Owned<'a>,
+    next_due_ns: Option<i64>,
+    waiting: u64,
+}
+
+/// The arrivals of one worker.
+#[derive(Clone)]
+struct Owned<'a> {
+    arrivals: ArrivalIter<'a>,
+    slice: Slice,
+}
+
+impl Iterator for Owned<'_> {
+    type Item = Arrival;
+
+    fn next(&mut self) -> Option<Arrival> {
+        let slice = self.slice;
+        self.arrivals.find(|arrival| slice.owns(arrival.seq))
+    }
+}
+
+impl<'a, L: Link> OpenQueue<'a, L> {
+    pub(crate) fn new(arrivals: ArrivalIter<'a>, slice: Slice, requests: &'a Requests, link: Rc<L>) -> Self {
+        let arrivals = Owned { arrivals, slice };
+        let mut queue = Self { arrivals, requests, link, next: None, ahead: None };
+        queue.advance();
+        queue
+    }
+
+    fn advance(&mut self) {
+        if let Some(ahead) = &mut self.ahead {
+            ahead.waiting -= 1;
+            if ahead.waiting == 0 {
+                self.ahead = None;
+            }
+        }
+        self.next = self.arrivals.next().map(|arrival| {
+            let request = self.requests.open(arrival.stage, arrival.number);
+            let due =
+                Due { seq: arrival.seq, due_ns: arrival.due_ns, stage: arrival.stage, user: None, request };
+            (due, self.link.outgoing(&request))
+        });
+    }
+
+    fn backlog(&mut self, now_ns: i64) -> u64 {
+        let Some((next, _)) = self.next.as_ref().filter(|(due, _)| due.due_ns <= now_ns) else {
+            return 0;
+        };
+        let ahead = self.ahead.get_or_insert_with(|| {
+            let mut arrivals = self.arrivals.clone();
+            let next_due_ns = arrivals.next().map(|arrival| arrival.due_ns);
+            debug_assert!(next_due_ns.is_none_or(|due_ns| due_ns >= next.due_ns));
+            Ahead { arrivals, next_due_ns, waiting: 1 }
+        });
+        while ahead.next_due_ns.is_some_and(|due_ns| due_ns <= now_ns) {
+            ahead.waiting += 1;
+            ahead.next_due_ns = ahead.arrivals.next().map(|arrival| arrival.due_ns);
+        }
+        ahead.waiting
+    }
+}
+
+/// What all users of a closed loop share.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ClosedLoop {
+    pub(crate) users: u32,
+    pub(crate) spawn_rate: f64,
+    pub(crate) think_time: ThinkTime,
+    /// When the ramp ends; requests due before belong to stage 0, the others to stage 1.
+    pub(crate) ramp_end_ns: i64,
+    /// Nothing is due from here on.
+    pub(crate) end_ns: i64,
+}
+
+/// The users of a closed loop that belong to one worker: entries, not tasks.
+pub(crate) struct ClosedQueue<'a, L: Link> {
+    closed: ClosedLoop,
+    requests: &'a Requests,
+    link: Rc<L>,
+    users: Vec<User<L::Message>>,
+    /// (due, index of the user) of every user that thinks.
+    heap: BinaryHeap<Reverse<(i64, u32)>>,
+    slice: Slice,
+}
+
+struct User<M> {
+    /// Number of the request after the next one.
+    count: u32,
+    think_ns: i64,
+    next: Option<(Due, Outgoing<M>)>,
+}
+
+impl<'a, L: Link> ClosedQueue<'a, L> {
+    pub(crate) fn new(closed: ClosedLoop, slice: Slice, requests: &'a Requests, link: Rc<L>) -> Self {
+        let mut queue = Self { closed, requests, link, users: Vec::new(), heap: BinaryHeap::new(), slice };
+        for user in (0..closed.users).filter(|user| slice.owns(u64::from(*user))) {
+            let due_ns = (f64::from(user) / closed.spawn_rate * 1e9).round() as i64;
+            let index = queue.users.len();
+            queue.users.push(User { count: 0, think_ns: 0, next: None });
+            queue.ask(user, index, due_ns);
+        }
+        queue
+    }
+
+    fn answered(&mut self, due: &Due, done_ns: i64) {
+        let user = due.user.expect("a closed loop's request has a user");
+        let shards = self.slice.shard.count;
+        let index = (user / shards / u32::from(self.slice.workers)) as usize;
+        self.ask(user, index, done_ns.saturating_add(self.users[index].think_ns));
+    }
+
+    /// Lets `user` ask at `due_ns`, unless the run is over by then.
+    fn ask(&mut self, user: u32, index: usize, due_ns: i64) {
+        if due_ns >= self.closed.end_ns {
+            return;
+        }
+        let state = &mut self.users[index];
+        let (request, think) = self.requests.closed(user, state.count, self.closed.think_time);
+        let due = Due {
+            seq: u64::from(user) << 32 | u64::from(state.count),
+            due_ns,
+            stage: u16::from(due_ns >= self.closed.ramp_end_ns),
+            user: Some(user),
+            request,
+        };
+        state.count += 1;
+        state.think_ns = nanoseconds(think);
+        state.next = Some((due, self.link.outgoing(&request)));
+        self.heap.push(Reverse((due_ns, index as u32)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn every_number_belongs_to_exactly_one_worker_of_one_shard(
+            number: u64,
+            shards in 1_u32..10,
+            workers in 1_u16..10,
+        ) {
+            let owners = (0..shards)
+                .flat_map(|index| (0..workers).map(move |worker| (index, worker)))
+                .filter(|&(index, worker)| {
+                    Slice { shard: Shard { index, count: shards }, worker, workers }.owns(number)
+                })
+                .count();
+            prop_assert_eq!(owners, 1);
+        }
+    }
+}

@@ -1,0 +1,471 @@
+//! The way of a request through a worker: wait until due → stamp → start → stamp → finish → stamp →
+//! push. Open and closed loop are the same path; only the queue differs.
+//!
+//! ```text
+//!           queue                places in flight                          rows
+//!  due ───────────► ready ──► start ──► sent ──► finish ──► done ───────► push ──► recorder
+//!   next_due_ns()    │  a place free   │  stamped     │  stamped            (never waits)
+//!                    │  since when?    │  by `fly`    │  by `fly`
+//!                    ▼                 ▼              ▼
+//!             ready = max(due,   timeout counts   frees the place; a user thinks and
+//!              place free)       from here        stands in the queue again
+//! ```
+//!
+//! A worker is one future on its own thread. It is polled when a request is due, when the socket
+//! woke a place, when a timeout strikes and once a second; everything it touches is its own.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::task::{Context, Poll};
+
+use squall_core::row::{Outcome, Sample};
+
+use crate::clock::{Alarm, Clock};
+use crate::control::Control;
+use crate::link::{Answer, Link};
+use crate::places::{Place, Places};
+use crate::queue::{Due, DueQueue};
+use crate::second::{Message, Second};
+
+/// Most sends before the sockets are looked after again.
+const BURST: u32 = 16;
+
+/// An arrival that was due less than this before the stop counts as on its way, not as held back:
+/// it is the lag that a valid run may have.
+const ON_ITS_WAY_NS: i64 = 2_000_000;
+
+const SECOND_NS: i64 = 1_000_000_000;
+
+/// `sent` of a request that the transport has not taken yet.
+const NOT_SENT: i64 = i64::MIN;
+
+/// Where rows go.
+pub(crate) trait Rows {
+    /// Takes a row if there is room at once; else the row is lost.
+    fn push(&mut self, sample: Sample) -> Result<(), RowLost>;
+
+    /// Takes a row, waiting for room; only for what is left over when the load has ended.
+    fn push_patiently(&mut self, sample: Sample) -> Result<(), RowLost>;
+
+    /// Rows on their way.
+    fn waiting(&self) -> u64;
+}
+
+/// A row found no room.
+#[derive(Debug)]
+pub(crate) struct RowLost;
+
+/// What a worker is told about the plan.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    /// Its number.
+    pub(crate) worker: u16,
+    /// Its share of the requests in flight, at least 1.
+    pub(crate) places: u32,
+    /// From `sent`.
+    pub(crate) timeout_ns: i64,
+    /// When the answers of a run that was not stopped are given up; `i64::MAX` without an end.
+    pub(crate) give_up_ns: i64,
+}
+
+/// Everything that a request in flight needs: started, stamped, finished, stamped.
+pub(crate) async fn fly<C: Clock, L: Link>(
+    link: Rc<L>,
+    clock: C,
+    message: L::Message,
+    departure: Rc<Departure>,
+) -> (Answer, i64) {
+    let answer = match link.start(message).await {
+        Ok(sent) => {
+            departure.sent_ns.set(clock.now_ns());
+            departure.waited.set(L::waited(&sent));
+            link.finish(sent).await
+        }
+        Err(answer) => {
+            // `refused` never left; what broke on its way out did.
+            if answer.outcome != Outcome::Refused {
+                departure.sent_ns.set(clock.now_ns());
+            }
+            answer
+        }
+    };
+    (answer, clock.now_ns())
+}
+
+/// [`fly`] as a function pointer, which gives its future a name.
+pub(crate) type Fly<C, L, F> = fn(Rc<L>, C, <L as Link>::Message, Rc<Departure>) -> F;
+
+/// What a request in flight tells before it has landed; one a place, used again.
+pub(crate) struct Departure {
+    sent_ns: Cell<i64>,
+    /// Whether it waited for the flow-control window.
+    waited: Cell<bool>,
+}
+
+impl Departure {
+    fn new() -> Self {
+        Self { sent_ns: Cell::new(NOT_SENT), waited: Cell::new(false) }
+    }
+
+    fn sent_ns(&self) -> Option<i64> {
+        Some(self.sent_ns.get()).filter(|sent_ns| *sent_ns != NOT_SENT)
+    }
+}
+
+/// A request that holds a place.
+#[derive(Clone, Copy)]
+struct Held {
+    due: Due,
+    ready_ns: i64,
+    bytes_out: u32,
+    expected_hits: u16,
+    /// Tells this request from an earlier one at the same place.
+    ticket: u64,
+    /// Whether its `sent` was noted.
+    counted: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Timeout {
+    at_ns: i64,
+    place: Place,
+    ticket: u64,
+}
+
+/// One worker.
+pub(crate) struct Worker<'a, C, A, L: Link, R, F> {
+    settings: Settings,
+    clock: C,
+    alarm: A,
+    link: Rc<L>,
+    fly: Fly<C, L, F>,
+    queue: DueQueue<'a, L>,
+    rows: R,
+    control: Arc<Control>,
+    monitor: mpsc::Sender<Message>,
+    places: Places<F>,
+    held: Vec<Option<Held>>,
+    departures: Vec<Rc<Departure>>,
+    /// Since when each free place is free, the longest first: the next request takes that one.
+    free_since: VecDeque<i64>,
+    /// In the order in which they strike, since all requests have the same time.
+    timeouts: VecDeque<Timeout>,
+    woken: Vec<Place>,
+    tickets: u64,
+    stopped: bool,
+    second: Box<Second>,
+    next_second_ns: i64,
+}
+
+impl<'a, C, A, L, R, F> Worker<'a, C, A, L, R, F>
+where
+    C: Clock,
+    A: Alarm,
+    L: Link,
+    R: Rows,
+    F: Future<Output = (Answer, i64)>,
+{
+    #[expect(clippy::too_many_arguments, reason = "the parts of a worker, put together once")]
+    pub(crate) fn new(
+        settings: Settings,
+        clock: C,
+        alarm: A,
+        link: Rc<L>,
+        fly: Fly<C, L, F>,
+        queue: DueQueue<'a, L>,
+        rows: R,
+        control: Arc<Control>,
+        monitor: mpsc::Sender<Message>,
+    ) -> Self {
+        let count = settings.places as usize;
+        Self {
+            settings,
+            clock,
+            alarm,
+            link,
+            fly,
+            queue,
+            rows,
+            control,
+            monitor,
+            places: Places::new(settings.places),
+            held: vec![None; count],
+            departures: (0..count).map(|_| Rc::new(Departure::new())).collect(),
+            free_since: std::iter::repeat_n(i64::MIN, count).collect(),
+            timeouts: VecDeque::new(),
+            woken: Vec::with_capacity(count),
+            tickets: 0,
+            stopped: false,
+            second: Box::new(Second::new(settings.worker, 0)),
+            next_second_ns: SECOND_NS,
+        }
+    }
+
+    /// Does what can be done now; ready when there is nothing left to do.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.control.register(self.settings.worker, cx.waker());
+        self.places.register(cx);
+        self.land();
+        let now_ns = self.clock.now_ns();
+        self.expire(now_ns);
+        self.stop(now_ns);
+        let mut sends = 0;
+        while sends < BURST && self.send() {
+            sends += 1;
+        }
+        self.give_up(now_ns);
+        self.report(now_ns);
+        if self.in_flight() == 0 && self.next_due_ns().is_none() {
+            self.close_second(self.clock.now_ns());
+            return Poll::Ready(());
+        }
+        // Through the runtime after a burst, or the sockets would wait for the queue to run dry.
+        let wake_ns = self.next_wake_ns();
+        if sends == BURST || self.alarm.poll_at(wake_ns, cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+
+    /// Sends the next request if it is due and there is a place.
+    fn send(&mut self) -> bool {
+        let now_ns = self.clock.now_ns();
+        let Some(&free_since_ns) = self.free_since.front() else { return false };
+        if self.next_due_ns().is_none_or(|due_ns| due_ns > now_ns) {
+            return false;
+        }
+        let Some((due, outgoing)) = self.queue.take() else { return false };
+        self.free_since.pop_front();
+        let place = self.places.take();
+        let departure = &self.departures[place as usize];
+        departure.sent_ns.set(NOT_SENT);
+        departure.waited.set(false);
+        self.tickets += 1;
+        self.held[place as usize] = Some(Held {
+            due,
+            ready_ns: due.due_ns.max(free_since_ns),
+            bytes_out: outgoing.bytes_out,
+            expected_hits: outgoing.expected_hits,
+            ticket: self.tickets,
+            counted: false,
+        });
+        let flight =
+            (self.fly)(Rc::clone(&self.link), self.clock.clone(), outgoing.message, Rc::clone(departure));
+        self.places.put(place, flight);
+        self.poll_place(place);
+        self.queue.advance();
+        true
+    }
+
+    /// Looks at the places that the transport woke.
+    fn land(&mut self) {
+        let mut woken = std::mem::take(&mut self.woken);
+        self.places.woken(&mut woken);
+        for place in woken.drain(..) {
+            self.poll_place(place);
+        }
+        self.woken = woken;
+    }
+
+    /// Polls a request in flight.
+    fn poll_place(&mut self, place: Place) {
+        let polled = self.places.poll(place);
+        let departure = &self.departures[place as usize];
+        if let Some(held) = &mut self.held[place as usize]
+            && let Some(sent_ns) = departure.sent_ns()
+            && !held.counted
+        {
+            held.counted = true;
+            self.second.flow_control_waits += u64::from(departure.waited.get());
+            self.second.count_sent(sent_ns - held.ready_ns);
+            let at_ns = sent_ns.saturating_add(self.settings.timeout_ns);
+            self.timeouts.push_back(Timeout { at_ns, place, ticket: held.ticket });
+        }
+        let Poll::Ready((answer, done_ns)) = polled else { return };
+        if let Some(reason) = answer.hopeless {
+            self.second.hopeless[reason as usize] += 1;
+        }
+        self.free(place, answer, done_ns);
+    }
+
+    /// Cancels what had its time.
+    fn expire(&mut self, now_ns: i64) {
+        while let Some(timeout) = self.next_timeout().filter(|timeout| timeout.at_ns <= now_ns) {
+            self.timeouts.pop_front();
+            self.places.clear(timeout.place);
+            self.free(timeout.place, given_up(Outcome::Timeout), now_ns);
+        }
+    }
+
+    /// The timeout that strikes next, of a request that is still in flight.
+    fn next_timeout(&mut self) -> Option<Timeout> {
+        while let Some(timeout) = self.timeouts.front().copied() {
+            let held = self.held[timeout.place as usize];
+            if held.is_some_and(|held| held.ticket == timeout.ticket) {
+                return Some(timeout);
+            }
+            self.timeouts.pop_front();
+        }
+        None
+    }
+
+    /// A place became free: its request is a row.
+    fn free(&mut self, place: Place, answer: Answer, done_ns: i64) {
+        let held = self.held[place as usize].take().expect("a request in flight holds its place");
+        let sent_ns = self.departures[place as usize].sent_ns();
+        let too_few = answer.outcome == Outcome::Ok && answer.hits < held.expected_hits;
+        let outcome = if too_few { Outcome::Short } else { answer.outcome };
+        let bytes_out = if sent_ns.is_some() { held.bytes_out } else { 0 };
+        let sample = Sample {
+            sent_ns,
+            outcome,
+            hits: answer.hits,
+            code: answer.code,
+            bytes_out,
+            bytes_in: answer.bytes_in,
+            ..self.row(&held.due, held.ready_ns, done_ns)
+        };
+        self.second.count_done(&sample);
+        if self.rows.push(sample).is_err() {
+            self.second.dropped += 1;
+        }
+        self.free_since.push_back(done_ns);
+        self.queue.answered(&held.due, done_ns);
+    }
+
+    /// The row of a request that was never sent.
+    fn row(&self, due: &Due, ready_ns: i64, done_ns: i64) -> Sample {
+        Sample {
+            seq: due.seq,
+            due_ns: due.due_ns,
+            ready_ns,
+            sent_ns: None,
+            done_ns,
+            class: due.request.class,
+            stage: due.stage,
+            outcome: Outcome::Unsent,
+            worker: self.settings.worker,
+            user: due.user,
+            query: due.request.query,
+            filter: due.request.filter,
+            limit: due.request.limit,
+            hits: 0,
+            recall: None,
+            code: None,
+            bytes_out: 0,
+            bytes_in: 0,
+        }
+    }
+
+    /// When the next request of this run is due; `None` when there is none now, or none any more.
+    fn next_due_ns(&self) -> Option<i64> {
+        self.queue.next_due_ns().filter(|due_ns| !self.stopped && *due_ns <= self.control.stop_ns())
+    }
+
+    /// After a stop nothing is sent: what was due by then and still waits is `unsent`.
+    fn stop(&mut self, now_ns: i64) {
+        let stop_ns = self.control.stop_ns();
+        if !self.stopped && stop_ns <= now_ns {
+            self.leave_unsent(stop_ns, now_ns);
+            self.stopped = true;
+        }
+    }
+
+    /// Makes rows of what is due by `until_ns` and will not be sent.
+    fn leave_unsent(&mut self, until_ns: i64, now_ns: i64) {
+        let mut places = self.free_since.len();
+        while self.next_due_ns().is_some_and(|due_ns| due_ns <= until_ns) {
+            let Some((due, _)) = self.queue.take() else { break };
+            self.queue.advance();
+            if places > 0 && due.due_ns < until_ns - ON_ITS_WAY_NS {
+                places -= 1;
+                self.second.due_not_sent += 1;
+            }
+            self.push_at_the_end(self.row(&due, now_ns.max(due.due_ns), now_ns.max(due.due_ns)));
+        }
+    }
+
+    /// Waits no longer than it must: what is in flight then is `unfinished`, the rest `unsent`.
+    fn give_up(&mut self, now_ns: i64) {
+        if now_ns < self.give_up_ns() {
+            return;
+        }
+        self.leave_unsent(i64::MAX, now_ns);
+        self.stopped = true;
+        for place in 0..self.held.len() as Place {
+            let Some(held) = self.held[place as usize] else { continue };
+            let sent_ns = self.departures[place as usize].sent_ns();
+            self.places.clear(place);
+            self.held[place as usize] = None;
+            let mut sample = self.row(&held.due, held.ready_ns, now_ns);
+            if sent_ns.is_some() {
+                sample.outcome = Outcome::Unfinished;
+                sample.sent_ns = sent_ns;
+                sample.bytes_out = held.bytes_out;
+            } else {
+                self.second.due_not_sent += 1;
+            }
+            self.push_at_the_end(sample);
+            self.free_since.push_back(now_ns);
+        }
+    }
+
+    fn push_at_the_end(&mut self, sample: Sample) {
+        self.second.count_done(&sample);
+        if self.rows.push_patiently(sample).is_err() {
+            self.second.dropped += 1;
+        }
+    }
+
+    fn give_up_ns(&self) -> i64 {
+        self.settings.give_up_ns.min(self.control.give_up_ns())
+    }
+
+    fn in_flight(&self) -> usize {
+        self.held.len() - self.free_since.len()
+    }
+
+    fn next_wake_ns(&mut self) -> i64 {
+        let timeout_ns = self.next_timeout().map_or(i64::MAX, |timeout| timeout.at_ns);
+        let due_ns = if self.free_since.is_empty() { None } else { self.next_due_ns() };
+        let due_ns = due_ns.unwrap_or(i64::MAX);
+        let stop_ns = if self.stopped { i64::MAX } else { self.control.stop_ns() };
+        timeout_ns.min(due_ns).min(self.next_second_ns).min(stop_ns).min(self.give_up_ns())
+    }
+
+    /// Hands the second to the monitor when it is over.
+    fn report(&mut self, now_ns: i64) {
+        // Looked at each time, so that counting a long backlog is spread over the second.
+        let backlog = match self.next_due_ns() {
+            Some(due_ns) if due_ns <= now_ns && self.free_since.is_empty() => self.queue.backlog(now_ns),
+            _ => 0,
+        };
+        self.second.backlog = backlog;
+        if now_ns >= self.next_second_ns {
+            self.next_second_ns = (now_ns / SECOND_NS + 1) * SECOND_NS;
+            self.close_second(now_ns);
+        }
+    }
+
+    fn close_second(&mut self, now_ns: i64) {
+        self.second.end_ns = now_ns;
+        self.second.in_flight = self.in_flight() as u32;
+        self.second.recorder_queue = self.rows.waiting();
+        let next = Box::new(Second::new(self.settings.worker, now_ns));
+        let second = std::mem::replace(&mut self.second, next);
+        // Without a monitor nobody wants to know.
+        let _ = self.monitor.send(Message::Second(second));
+    }
+}
+
+/// What is known of a request that was given up.
+fn given_up(outcome: Outcome) -> Answer {
+    Answer { outcome, code: None, hits: 0, bytes_in: 0, hopeless: None }
+}
+
+#[cfg(test)]
+#[path = "worker_tests.rs"]
+mod tests;

@@ -1,0 +1,439 @@
+//! Whole runs against the model server under the virtual clock.
+
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use squall_core::plan::{Shard, ThinkTime, reference_classes};
+use squall_core::request::Requests;
+use squall_core::schedule::{Arrivals, OpenSchedule, Stage, StageKind};
+use squall_core::workload::Workload;
+
+use super::*;
+use crate::link::Hopeless;
+use crate::model::{ANSWERED, Behaviour, Kept, MS, Model, S, VirtualAlarm, VirtualClock};
+use crate::queue::{ClosedLoop, ClosedQueue, OpenQueue, Slice};
+
+/// A load and how it is run; every test changes what it is about.
+#[derive(Clone)]
+struct Setup {
+    seconds: f64,
+    rate: f64,
+    arrivals: Arrivals,
+    closed: Option<ClosedLoop>,
+    workers: u16,
+    shard: Shard,
+    places: u32,
+    timeout_ns: i64,
+    drain_ns: i64,
+    late_ns: i64,
+    behaviour: Behaviour,
+    stop: Option<(i64, i64)>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            seconds: 2.0,
+            rate: 100.0,
+            arrivals: Arrivals::Even,
+            closed: None,
+            workers: 1,
+            shard: Shard::WHOLE,
+            places: 1_000,
+            timeout_ns: 10 * S,
+            drain_ns: 30 * S,
+            late_ns: 0,
+            behaviour: Behaviour::default(),
+            stop: None,
+        }
+    }
+}
+
+/// What came of a run.
+struct Outcomes {
+    /// Sorted by `seq`.
+    rows: Vec<Sample>,
+    counted: Second,
+    most_in_flight: u32,
+    planned: u64,
+}
+
+impl Outcomes {
+    fn count(&self, outcome: Outcome) -> usize {
+        self.rows.iter().filter(|row| row.outcome == outcome).count()
+    }
+}
+
+fn run(setup: &Setup) -> Outcomes {
+    let workload = Workload::reference(1, 8);
+    let requests = Requests::new(7, &workload, &reference_classes()).unwrap();
+    let stage = Stage {
+        name: "steady".into(),
+        kind: StageKind::Steady,
+        length: Some(Duration::from_secs_f64(setup.seconds)),
+        from: setup.rate,
+        to: setup.rate,
+    };
+    let schedule = OpenSchedule::new(vec![stage], setup.arrivals, 7);
+    let end_ns = setup.closed.map_or((setup.seconds * 1e9) as i64, |closed| closed.end_ns);
+    let clock = VirtualClock::default();
+    let model = Model::new(&clock, setup.behaviour.clone());
+    let kept = Kept::default();
+    let control = Arc::new(Control::new(setup.workers));
+    let (monitor, messages) = mpsc::channel();
+    let mut futures: Vec<std::pin::Pin<Box<dyn Future<Output = ()>>>> = Vec::new();
+    for worker in 0..setup.workers {
+        let slice = Slice { shard: setup.shard, worker, workers: setup.workers };
+        let link = Rc::new(model.clone());
+        let alarm = VirtualAlarm { clock: clock.clone(), late_ns: setup.late_ns };
+        let (queue, places) = match setup.closed {
+            Some(closed) => {
+                let queue = ClosedQueue::new(closed, slice, &requests, Rc::clone(&link));
+                let users = (0..closed.users).filter(|user| slice.owns(u64::from(*user))).count();
+                (DueQueue::Closed(queue), users as u32)
+            }
+            None => {
+                let queue = OpenQueue::new(schedule.iter(), slice, &requests, Rc::clone(&link));
+                (DueQueue::Open(queue), setup.places)
+            }
+        };
+        let settings =
+            Settings { worker, places, timeout_ns: setup.timeout_ns, give_up_ns: end_ns + setup.drain_ns };
+        let mut worker = Worker::new(
+            settings,
+            clock.clone(),
+            alarm,
+            link,
+            fly,
+            queue,
+            kept.clone(),
+            Arc::clone(&control),
+            monitor.clone(),
+        );
+        futures.push(Box::pin(poll_fn(move |cx| worker.poll(cx))));
+    }
+    if let Some((stop_ns, give_up_ns)) = setup.stop {
+        let (clock, control) = (clock.clone(), Arc::clone(&control));
+        futures.push(Box::pin(async move {
+            clock.sleep_until(stop_ns).await;
+            control.stop(stop_ns, give_up_ns);
+        }));
+    }
+    clock.run(futures);
+    drop(monitor);
+    let mut counted = Second::new(0, 0);
+    for message in messages {
+        if let Message::Second(second) = message {
+            counted.add(&second);
+        }
+    }
+    let mut rows = kept.0.take();
+    rows.sort_by_key(|row| row.seq);
+    Outcomes { rows, counted, most_in_flight: model.most_in_flight(), planned: schedule.total().unwrap() }
+}
+
+#[test]
+fn a_stall_is_in_the_response_time_of_everybody_who_had_to_wait() {
+    let behaviour = Behaviour { stall: (500 * MS, 1_000 * MS), ..Behaviour::default() };
+    let outcomes = run(&Setup { behaviour, ..Setup::default() });
+    assert_eq!(outcomes.rows.len(), 200);
+    for row in &outcomes.rows {
+        let stalled = (500 * MS..1_000 * MS).contains(&row.due_ns);
+        let done_ns = if stalled { 1_005 * MS } else { row.due_ns + 5 * MS };
+        // There was a place for everybody, so the server has all of the wait.
+        assert_eq!((row.ready_ns, row.sent_ns, row.done_ns), (row.due_ns, Some(row.due_ns), done_ns));
+        assert_eq!(row.outcome, Outcome::Ok);
+    }
+    assert_eq!(outcomes.counted.lag_ns.max(), 0);
+    assert_eq!(outcomes.counted.flow_control_waits, 0);
+    assert!(outcomes.counted.response_ns.max().abs_diff(505_000_000) < 505_000);
+}
+
+#[test]
+fn without_places_the_wait_is_backlog_and_never_lag() {
+    let behaviour = Behaviour { stall: (500 * MS, 1_000 * MS), ..Behaviour::default() };
+    let outcomes = run(&Setup { behaviour, places: 10, ..Setup::default() });
+    assert_eq!(outcomes.most_in_flight, 10);
+    // Ten requests are with the server when it wakes up, the next ten follow when those are done.
+    for row in &outcomes.rows[60..70] {
+        assert_eq!(row.ready_ns, 1_005 * MS, "{row:?}");
+        assert_eq!(row.sent_ns, Some(1_005 * MS));
+        assert_eq!(row.done_ns, 1_010 * MS);
+    }
+    assert!(outcomes.rows.iter().all(|row| row.sent_ns == Some(row.ready_ns)));
+    assert_eq!(outcomes.counted.lag_ns.max(), 0, "a slow server is no lag of ours");
+}
+
+#[test]
+fn the_generators_own_delay_is_lag_and_never_backlog() {
+    let outcomes = run(&Setup { late_ns: 3 * MS, ..Setup::default() });
+    // Without the first, which needs no alarm.
+    for row in &outcomes.rows[1..] {
+        assert_eq!((row.ready_ns, row.sent_ns), (row.due_ns, Some(row.due_ns + 3 * MS)));
+        assert_eq!(row.done_ns, row.due_ns + 8 * MS, "the delay is in the response time all the same");
+    }
+}
+
+#[test]
+fn a_closed_window_is_lag_and_is_counted() {
+    fn window(number: u64) -> i64 {
+        if number % 10 == 9 { 4 * MS } else { 0 }
+    }
+    let behaviour = Behaviour { window_ns: window, ..Behaviour::default() };
+    let outcomes = run(&Setup { behaviour, ..Setup::default() });
+    let waited = outcomes.rows.iter().filter(|row| row.sent_ns == Some(row.ready_ns + 4 * MS)).count();
+    assert_eq!(waited, 20);
+    assert_eq!(outcomes.counted.flow_control_waits, 20);
+    assert_eq!(outcomes.counted.sent, 200);
+}
+
+#[test]
+fn a_timeout_counts_from_sent_and_frees_the_place() {
+    fn never_third(number: u64) -> i64 {
+        if number == 2 { i64::MAX / 2 } else { 5 * MS }
+    }
+    let behaviour = Behaviour { service_ns: never_third, ..Behaviour::default() };
+    let setup = Setup { behaviour, places: 1, timeout_ns: 300 * MS, ..Setup::default() };
+    let outcomes = run(&setup);
+    let late = outcomes.rows[2];
+    assert_eq!((late.outcome, late.sent_ns, late.done_ns), (Outcome::Timeout, Some(20 * MS), 320 * MS));
+    assert_eq!((late.hits, late.bytes_in, late.bytes_out), (0, 0, 100));
+    assert_eq!((outcomes.rows[3].due_ns, outcomes.rows[3].ready_ns), (30 * MS, 320 * MS));
+    assert_eq!(outcomes.count(Outcome::Ok), 199);
+    assert_eq!((outcomes.counted.failed, outcomes.counted.answered), (1, 199));
+}
+
+#[test]
+fn the_drain_ends_and_what_never_came_is_a_row() {
+    let behaviour = Behaviour { stall: (S, 100 * S), ..Behaviour::default() };
+    let setup = Setup { behaviour, places: 20, drain_ns: 3 * S, timeout_ns: 60 * S, ..Setup::default() };
+    let outcomes = run(&setup);
+    assert_eq!(outcomes.rows.len(), 200);
+    assert_eq!(outcomes.count(Outcome::Ok), 100);
+    assert_eq!(outcomes.count(Outcome::Unfinished), 20);
+    assert_eq!(outcomes.count(Outcome::Unsent), 80);
+    for row in &outcomes.rows[100..] {
+        assert_eq!(row.done_ns, 5 * S, "the moment of giving up");
+        assert_eq!(row.sent_ns.is_some(), row.outcome == Outcome::Unfinished);
+    }
+    assert_eq!(outcomes.counted.due_not_sent, 0, "there never was a place for them");
+}
+
+#[test]
+fn the_drain_sends_what_still_waits_for_a_place() {
+    let behaviour = Behaviour { stall: (S, 4 * S), ..Behaviour::default() };
+    let outcomes = run(&Setup { behaviour, places: 20, ..Setup::default() });
+    assert_eq!(outcomes.count(Outcome::Ok), 200);
+    assert!(outcomes.rows.iter().any(|row| row.sent_ns > Some(4 * S)));
+}
+
+#[test]
+fn no_connection_is_refused_without_a_time_of_sending() {
+    let behaviour = Behaviour { down: (S, 3 * S / 2), ..Behaviour::default() };
+    let outcomes = run(&Setup { behaviour, ..Setup::default() });
+    assert_eq!(outcomes.count(Outcome::Refused), 50);
+    for row in outcomes.rows.iter().filter(|row| row.outcome == Outcome::Refused) {
+        assert_eq!((row.sent_ns, row.done_ns, row.bytes_out), (None, row.due_ns, 0));
+    }
+}
+
+#[test]
+fn fewer_hits_than_there_must_be_are_short() {
+    let behaviour = Behaviour { answer: Answer { hits: 9, ..ANSWERED }, ..Behaviour::default() };
+    let outcomes = run(&Setup { behaviour, ..Setup::default() });
+    assert_eq!(outcomes.count(Outcome::Short), 200);
+    assert_eq!(outcomes.counted.failed, 0, "short is not a failure");
+}
+
+#[test]
+fn hopeless_answers_are_counted_by_their_reason() {
+    let answer = Answer {
+        outcome: Outcome::ServerError,
+        code: Some(101),
+        hits: 0,
+        hopeless: Some(Hopeless::NotLoaded),
+        ..ANSWERED
+    };
+    let behaviour = Behaviour { answer, ..Behaviour::default() };
+    let outcomes = run(&Setup { behaviour, ..Setup::default() });
+    assert_eq!(outcomes.counted.hopeless, [0, 200, 0]);
+    assert_eq!(outcomes.counted.answers, 200);
+}
+
+/// What a run asked, apart from how it went.
+fn asked(outcomes: &Outcomes) -> Vec<(u64, i64, u8, u32, Option<u16>)> {
+    outcomes.rows.iter().map(|row| (row.seq, row.due_ns, row.class, row.query, row.filter)).collect()
+}
+
+#[test]
+fn neither_workers_nor_shards_nor_the_server_change_what_an_open_loop_asks() {
+    let setup = Setup { arrivals: Arrivals::Poisson, rate: 500.0, ..Setup::default() };
+    let one = asked(&run(&setup));
+    assert!(one.len() > 900);
+    for workers in [2, 8] {
+        let slow = Behaviour { slots: 1, ..Behaviour::default() };
+        let setup = Setup { workers, behaviour: slow, places: 3, late_ns: MS, ..setup.clone() };
+        assert_eq!(asked(&run(&setup)), one, "{workers} workers");
+    }
+    let mut joined: Vec<_> = (0..3)
+        .flat_map(|index| {
+            let shard = Shard { index, count: 3 };
+            asked(&run(&Setup { shard, workers: 2, ..setup.clone() }))
+        })
+        .collect();
+    joined.sort_unstable();
+    assert_eq!(joined, one);
+}
+
+fn closed(users: u32) -> Setup {
+    let closed = ClosedLoop {
+        users,
+        spawn_rate: 10.0,
+        think_time: ThinkTime { min: Duration::from_millis(50), max: Duration::from_millis(150) },
+        ramp_end_ns: 500 * MS,
+        end_ns: 3 * S,
+    };
+    Setup { closed: Some(closed), ..Setup::default() }
+}
+
+type Sequences = BTreeMap<u32, Vec<(u8, u32, Option<u16>, i64)>>;
+
+/// By user: what it asked, and how long it thought before.
+fn sequences(outcomes: &Outcomes) -> Sequences {
+    let mut users = Sequences::new();
+    let mut done: BTreeMap<u32, i64> = BTreeMap::new();
+    for row in &outcomes.rows {
+        let user = row.user.unwrap();
+        assert_eq!(row.seq >> 32, u64::from(user));
+        let thought = row.due_ns - done.insert(user, row.done_ns).unwrap_or(0);
+        users.entry(user).or_default().push((row.class, row.query, row.filter, thought));
+    }
+    users
+}
+
+#[test]
+fn a_user_asks_the_same_and_thinks_as_long_whoever_drives_it() {
+    let one = sequences(&run(&closed(12)));
+    assert_eq!(one.len(), 12);
+    for workers in [2, 8] {
+        let slow = Behaviour { service_ns: |number| (number % 7 + 1) as i64 * MS, ..Behaviour::default() };
+        let other = sequences(&run(&Setup { workers, behaviour: slow, ..closed(12) }));
+        for (user, asked) in &one {
+            let both = asked.len().min(other[user].len());
+            assert!(both > 10);
+            assert_eq!(asked[..both], other[user][..both], "user {user} under {workers} workers");
+        }
+    }
+}
+
+#[test]
+fn users_spawn_at_their_rate_and_wait_for_their_answers() {
+    let behaviour = Behaviour { slots: 2, service_ns: |_| 40 * MS, ..Behaviour::default() };
+    let outcomes = run(&Setup { behaviour, ..closed(12) });
+    assert_eq!(outcomes.most_in_flight, 12, "as many in flight as there are users");
+    for (user, asked) in sequences(&outcomes) {
+        assert_eq!(asked[0].3, i64::from(user) * 100 * MS, "the first is due at user / rate");
+        assert!(asked[1..].iter().all(|asked| (50 * MS..=150 * MS).contains(&asked.3)));
+    }
+    assert!(outcomes.rows.iter().all(|row| row.due_ns < 3 * S && row.ready_ns == row.due_ns));
+    assert!(outcomes.rows.iter().all(|row| row.stage == u16::from(row.due_ns >= 500 * MS)));
+}
+
+#[test]
+fn after_a_stop_nothing_is_sent_and_answers_are_waited_for() {
+    let behaviour = Behaviour { stall: (500 * MS, 1_500 * MS), ..Behaviour::default() };
+    let setup = Setup { behaviour, places: 20, stop: Some((S, 31 * S)), ..Setup::default() };
+    let outcomes = run(&setup);
+    // Due at 0, 10, …, 1000 ms.
+    assert_eq!(outcomes.rows.len(), 101, "every arrival up to the stop has a row, no other has");
+    assert_eq!(outcomes.count(Outcome::Ok), 70);
+    assert_eq!(outcomes.count(Outcome::Unsent), 31);
+    assert!(outcomes.rows.iter().all(|row| row.sent_ns.is_none_or(|sent_ns| sent_ns <= S)));
+    assert_eq!(outcomes.rows.iter().map(|row| row.done_ns).max(), Some(1_505 * MS));
+}
+
+#[test]
+fn an_abort_waits_for_nothing() {
+    let behaviour = Behaviour { stall: (500 * MS, 1_500 * MS), ..Behaviour::default() };
+    let outcomes = run(&Setup { behaviour, stop: Some((S, S)), ..Setup::default() });
+    assert_eq!(outcomes.count(Outcome::Ok), 50);
+    // The one due at the very moment of the stop is either on its way or not.
+    assert!(outcomes.count(Outcome::Unfinished) >= 50);
+    assert_eq!(outcomes.rows.len(), 101);
+    assert!(outcomes.rows.iter().all(|row| row.done_ns <= S));
+}
+
+#[test]
+fn a_stopped_closed_loop_ends_with_its_answers() {
+    let outcomes = run(&Setup { stop: Some((S, 31 * S)), ..closed(5) });
+    assert!(outcomes.rows.iter().all(|row| row.due_ns <= S && row.outcome == Outcome::Ok));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Whatever the server, the places and the end: every arrival is one row, and its instants are
+    /// in order.
+    #[test]
+    fn outcomes_add_up_to_the_plan(
+        rate in 10.0_f64..800.0,
+        poisson: bool,
+        workers in 1_u16..5,
+        places in 1_u32..40,
+        slots in 1_usize..20,
+        timeout_ms in 1_i64..400,
+        drain_ms in 0_i64..1_500,
+        late_us in 0_i64..3_000,
+        stall in (0_i64..2_000, 0_i64..2_000),
+        down in (0_i64..2_000, 0_i64..300),
+        stop in prop::option::of((0_i64..3_000, 0_i64..1_000)),
+    ) {
+        let setup = Setup {
+            rate,
+            arrivals: if poisson { Arrivals::Poisson } else { Arrivals::Even },
+            workers,
+            places,
+            timeout_ns: timeout_ms * MS,
+            drain_ns: drain_ms * MS,
+            late_ns: late_us * 1_000,
+            behaviour: Behaviour {
+                slots,
+                service_ns: |number| (number * 7919 % 41 + 1) as i64 * MS,
+                stall: (stall.0 * MS, (stall.0 + stall.1) * MS),
+                down: (down.0 * MS, (down.0 + down.1) * MS),
+                window_ns: |number| if number % 17 == 3 { 20 * MS } else { 0 },
+                answer: ANSWERED,
+            },
+            stop: stop.map(|(at, drain)| (at * MS, (at + drain) * MS)),
+            ..Setup::default()
+        };
+        let outcomes = run(&setup);
+        let seqs: Vec<u64> = outcomes.rows.iter().map(|row| row.seq).collect();
+        let wanted = match setup.stop {
+            Some((stop_ns, _)) if stop_ns < 2 * S => {
+                let due = |limit| outcomes.rows.iter().filter(|row| row.due_ns <= limit).count();
+                prop_assert_eq!(due(stop_ns), outcomes.rows.len(), "nothing after the stop");
+                outcomes.rows.len() as u64
+            }
+            _ => outcomes.planned,
+        };
+        prop_assert_eq!(seqs, (0..wanted).collect::<Vec<_>>());
+        prop_assert!(outcomes.most_in_flight <= places * u32::from(workers));
+        for row in &outcomes.rows {
+            prop_assert!(row.due_ns <= row.ready_ns && row.ready_ns <= row.done_ns, "{:?}", row);
+            if let Some(sent_ns) = row.sent_ns {
+                prop_assert!(row.ready_ns <= sent_ns && sent_ns <= row.done_ns, "{:?}", row);
+                prop_assert!(row.done_ns - sent_ns <= setup.timeout_ns + setup.late_ns, "{:?}", row);
+            }
+            let never_sent = matches!(row.outcome, Outcome::Unsent | Outcome::Refused);
+            prop_assert_eq!(row.sent_ns.is_none(), never_sent);
+        }
+        let counted = &outcomes.counted;
+        prop_assert_eq!(counted.done, outcomes.rows.len() as u64);
+        prop_assert_eq!(counted.answered + counted.failed, counted.done);
+        prop_assert_eq!(counted.sent, outcomes.rows.iter().filter(|row| row.sent_ns.is_some()).count() as u64);
+        prop_assert_eq!(counted.unsent, outcomes.count(Outcome::Unsent) as u64);
+    }
+}
