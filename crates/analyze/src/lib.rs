@@ -1,1 +1,41 @@
-//! Skeleton.
+//! Turns the rows of a run into figures, a verdict and views of them.
+//!
+//! ```text
+//! rows (Parquet parts) ──► frame (columns) ──► figures, series, failures ──┐
+//! health (generator.parquet), run.json ──────► validity, judge ────────────┼──► Analysis
+//!                                                                          │
+//!                        text · page (HTML) · figures drawn · Locust's CSVs · JSON
+//! ```
+//!
+//! [`analyze`] reads a run directory; [`Analysis`] is what every view reads;
+//! [`Analysis::write`] writes the report. `docs/measurement.md` defines every figure.
+
+mod analysis;
+mod error;
+mod failures;
+mod figures;
+mod frame;
+mod health;
+mod judge;
+mod notes;
+mod number;
+mod outputs;
+mod percentile;
+mod rows;
+mod series;
+mod spans;
+pub mod text;
+mod validity;
+mod words;
+
+pub use analysis::{Analysis, Options, analyze};
+pub use error::AnalyzeError;
+pub use failures::FailureGroup;
+pub use figures::{Group, Groups};
+pub use health::{Health, HealthSecond};
+pub use judge::JudgedTarget;
+pub use outputs::{Outputs, Written};
+pub use percentile::{Percentile, Sorted};
+pub use rows::UnreadablePart;
+pub use series::{Bucket, Series};
+pub use spans::Spans;
