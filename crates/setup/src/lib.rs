@@ -1,1 +1,22 @@
-//! Skeleton.
+//! Seeds a Milvus collection so that a load test has something to ask.
+//!
+//! ```text
+//! config ──► existing (already there? another one?) ──► create ──► insert ──► flush ──► index
+//!                                                            ──► load ──► settle ──► verify
+//! ```
+//!
+//! [`seed`] does all of it and tells what it does through [`Event`]s; nothing is printed here.
+
+mod config;
+mod error;
+mod event;
+mod existing;
+mod insert;
+mod seed;
+mod settle;
+mod verify;
+
+pub use config::SetupConfig;
+pub use error::SetupError;
+pub use event::{Event, Events, Phase};
+pub use seed::{Outcome, PhaseTime, SetupReport, seed};

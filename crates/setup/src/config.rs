@@ -1,0 +1,145 @@
+//! What `squall setup` shall make.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use squall_core::config::{ConfigError, Settings};
+use squall_core::dataset::Dataset;
+use squall_core::plan::ServerTarget;
+use squall_core::run_config::{json_object, number, parse_dimension, positive, server_target};
+use squall_core::schema::{Consistency, IndexSpec, Metric};
+use squall_core::units::parse_duration;
+
+/// Dimension of the reference's collection.
+const DEFAULT_DIMENSION: u32 = 768;
+
+/// What `squall setup` shall make, and how.
+#[derive(Clone, Debug)]
+pub struct SetupConfig {
+    /// Where.
+    pub server: ServerTarget,
+    /// Of what.
+    pub dataset: Dataset,
+    /// How many rows.
+    pub rows: u64,
+    /// Rows an insert.
+    pub batch_size: usize,
+    /// Inserts in flight.
+    pub concurrency: usize,
+    /// The index of the vector field.
+    pub index: IndexSpec,
+    /// Consistency level that the collection is created with.
+    pub consistency: Consistency,
+    /// How long segments must stay unchanged.
+    pub settle: Duration,
+    /// Whether a collection of that name that is another one shall be dropped.
+    pub drop_existing: bool,
+}
+
+impl SetupConfig {
+    /// Parses and checks the settings of `squall setup`.
+    pub fn new(settings: &Settings, drop_existing: bool) -> Result<Self, ConfigError> {
+        let dimension = settings.parse("dimension", parse_dimension)?.unwrap_or(DEFAULT_DIMENSION);
+        let seed = settings.required("seed", number::<u64>)?;
+        let dataset = Dataset::reference(seed, dimension)
+            .map_err(|error| settings.error("dimension", error.to_string()))?;
+        Ok(Self {
+            server: server_target(settings)?,
+            dataset,
+            rows: settings.required("num-vectors", whole_rows)?,
+            batch_size: settings.required("batch-size", positive::<u32>)? as usize,
+            concurrency: settings.required("concurrency", positive::<u32>)? as usize,
+            index: index(settings)?,
+            consistency: settings
+                .parse("consistency", Consistency::from_str)?
+                .unwrap_or(Consistency::Bounded),
+            settle: settings.required("settle", parse_duration)?,
+            drop_existing,
+        })
+    }
+}
+
+/// Reads a number of rows; the primary key is the row's number, which Milvus holds in an int64.
+fn whole_rows(text: &str) -> Result<u64, String> {
+    match number::<u64>(text) {
+        Ok(rows) if (1..=i64::MAX as u64).contains(&rows) => Ok(rows),
+        _ => Err(format!("`{text}` is not a whole number of rows of at least 1")),
+    }
+}
+
+/// The index that was asked for, with Squall's defaults for the parameters of its kind.
+fn index(settings: &Settings) -> Result<IndexSpec, ConfigError> {
+    let kind = settings.required("index", |text| {
+        let kind = text.to_ascii_uppercase();
+        let known = ["FLAT", "IVF_FLAT", "HNSW", "AUTOINDEX"];
+        if known.contains(&kind.as_str()) {
+            Ok(kind)
+        } else {
+            Err(format!("`{text}` is not an index that setup can make; use {}", known.join(", ")))
+        }
+    })?;
+    let mut params: Vec<(String, String)> = match kind.as_str() {
+        "IVF_FLAT" => vec![("nlist".into(), "1024".into())],
+        "HNSW" => vec![("M".into(), "16".into()), ("efConstruction".into(), "200".into())],
+        _ => Vec::new(),
+    };
+    if let Some(given) = settings.parse("index-params", json_object)? {
+        let given: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&given)
+            .map_err(|error| settings.error("index-params", error.to_string()))?;
+        for (name, value) in given {
+            let value = match value {
+                serde_json::Value::String(text) => text,
+                value => value.to_string(),
+            };
+            params.retain(|(known, _)| *known != name);
+            params.push((name, value));
+        }
+    }
+    params.sort();
+    Ok(IndexSpec { kind, metric: settings.required("metric", Metric::from_str)?, params })
+}
+
+#[cfg(test)]
+mod tests {
+    use squall_core::config::Layer;
+    use squall_core::keys::Command;
+
+    use super::*;
+
+    fn config(flags: &[(&str, &str)]) -> Result<SetupConfig, String> {
+        let given = flags.iter().map(|(name, value)| ((*name).to_owned(), vec![(*value).to_owned()]));
+        let settings = Settings::resolve(Command::Setup, &[Layer::flags(Command::Setup, given)]);
+        SetupConfig::new(&settings, false).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_defaults_are_the_references() {
+        let config = config(&[]).unwrap();
+        assert_eq!((config.rows, config.batch_size, config.dataset.dimension()), (100_000, 1_000, 768));
+        assert_eq!(config.index.to_string(), "IVF_FLAT nlist=1024, L2");
+        assert_eq!(config.consistency, Consistency::Bounded);
+    }
+
+    #[test]
+    fn given_index_parameters_replace_the_defaults() {
+        let config =
+            config(&[("index", "hnsw"), ("metric", "cosine"), ("index-params", "{\"M\": 32}")]).unwrap();
+        assert_eq!(config.index.to_string(), "HNSW M=32 efConstruction=200, COSINE");
+    }
+
+    #[test]
+    fn impossible_settings_are_named() {
+        for (name, value, part) in [
+            ("num-vectors", "0", "at least 1"),
+            ("num-vectors", "1e6", "at least 1"),
+            ("dimension", "40000", "2 to 32768"),
+            ("index", "LSH", "IVF_FLAT, HNSW"),
+            ("metric", "L1", "L2, IP or COSINE"),
+            ("batch-size", "0", "at least 1"),
+            ("settle", "5x", "not a length of time"),
+        ] {
+            let error = config(&[(name, value)]).unwrap_err();
+            assert!(error.contains(part) && error.starts_with(&format!("--{name}: ")), "{error}");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Seeding against the sandbox.
+
+use std::time::Duration;
+
+use squall_core::dataset::Dataset;
+use squall_core::plan::ServerTarget;
+use squall_core::schema::{Consistency, IndexSpec, Metric, Transport};
+use squall_milvus::Endpoint;
+use squall_milvus::admin::Admin;
+use squall_sandbox::{Sandbox, SandboxConfig};
+use squall_setup::{Event, Events, Outcome, Phase, SetupConfig, SetupError, SetupReport, seed};
+use tokio_util::sync::CancellationToken;
+
+/// A sandbox that serves as long as the runtime of the test lives.
+async fn sandbox() -> String {
+    let sandbox = Sandbox::bind(SandboxConfig { port: 0, ..SandboxConfig::default() }).await.unwrap();
+    let uri = sandbox.uri();
+    tokio::spawn(sandbox.serve(std::future::pending()));
+    uri
+}
+
+fn config(uri: &str, transport: Transport) -> SetupConfig {
+    SetupConfig {
+        server: ServerTarget { uri: uri.to_owned(), database: None, collection: "c".into(), transport },
+        dataset: Dataset::reference(42, 16).unwrap(),
+        rows: 1_050,
+        batch_size: 100,
+        concurrency: 3,
+        index: IndexSpec { kind: "HNSW".into(), metric: Metric::L2, params: vec![("M".into(), "16".into())] },
+        consistency: Consistency::Bounded,
+        settle: Duration::ZERO,
+        drop_existing: false,
+    }
+}
+
+async fn run(admin: &Admin, config: &SetupConfig) -> (Result<SetupReport, SetupError>, Vec<Event>) {
+    let (events, received) = Events::channel();
+    let result = seed(admin, config, &events, &CancellationToken::new()).await;
+    drop(events);
+    (result, received.into_iter().collect())
+}
+
+async fn admin(uri: &str, transport: Transport) -> Admin {
+    Admin::connect(&Endpoint::new(uri, None, None).unwrap(), transport).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_collection_is_made_once_and_found_again_over_both_transports() {
+    for transport in [Transport::Grpc, Transport::Rest] {
+        let uri = sandbox().await;
+        let admin = admin(&uri, transport).await;
+        let config = config(&uri, transport);
+
+        let (report, events) = run(&admin, &config).await;
+        let report = report.unwrap();
+        assert_eq!((report.outcome, report.rows), (Outcome::Created, 1_050));
+        let finished: Vec<Phase> = events
+            .iter()
+            .filter_map(|event| match event {
+                Event::Finished { phase, .. } => Some(*phase),
+                _ => None,
+            })
+            .collect();
+        use Phase::{Create, Flush, Index, Insert, Load, Settle, Verify};
+        assert_eq!(finished, [Create, Insert, Flush, Index, Load, Settle, Verify]);
+        assert!(events.contains(&Event::Progress { phase: Insert, done: 1_050 }), "every row is counted");
+        assert_eq!(admin.count("c", None, Consistency::Strong).await.unwrap(), 1_050);
+
+        let (report, events) = run(&admin, &config).await;
+        assert_eq!(report.unwrap().outcome, Outcome::AlreadyThere);
+        assert_eq!(events, [], "nothing was done");
+    }
+}
+
+#[tokio::test]
+async fn another_collection_is_left_alone_unless_it_may_be_dropped() {
+    let uri = sandbox().await;
+    let admin = admin(&uri, Transport::Grpc).await;
+    let first = config(&uri, Transport::Grpc);
+    run(&admin, &first).await.0.unwrap();
+
+    let seeds = SetupConfig { dataset: Dataset::reference(43, 16).unwrap(), ..first.clone() };
+    let rows = SetupConfig { rows: 900, ..first.clone() };
+    let index = SetupConfig {
+        index: IndexSpec { kind: "IVF_FLAT".into(), metric: Metric::L2, params: Vec::new() },
+        ..first.clone()
+    };
+    for (other, words) in [(&seeds, "seed42"), (&rows, "1050 rows"), (&index, "its index is HNSW")] {
+        let error = run(&admin, other).await.0.unwrap_err().to_string();
+        assert!(error.contains(words) && error.contains("--drop-existing"), "{error}");
+    }
+    assert_eq!(admin.count("c", None, Consistency::Strong).await.unwrap(), 1_050, "it is as it was");
+
+    let (report, events) = run(&admin, &SetupConfig { drop_existing: true, ..rows }).await;
+    assert_eq!(report.unwrap().outcome, Outcome::Created);
+    assert_eq!(events[0], Event::Dropping { collection: "c".into(), rows: Some(1_050) });
+    assert_eq!(admin.count("c", None, Consistency::Strong).await.unwrap(), 900);
+}
+
+#[tokio::test]
+async fn a_collection_that_lost_rows_is_another_one() {
+    let uri = sandbox().await;
+    let admin = admin(&uri, Transport::Grpc).await;
+    let config = config(&uri, Transport::Grpc);
+    run(&admin, &config).await.0.unwrap();
+    admin.delete("c", "id in [3, 4]").await.unwrap();
+    let error = run(&admin, &config).await.0.unwrap_err().to_string();
+    assert!(error.contains("it has 1048 of its 1050 rows"), "{error}");
+}
+
+#[tokio::test]
+async fn a_cancelled_setup_says_that_the_collection_is_not_complete() {
+    let uri = sandbox().await;
+    let admin = admin(&uri, Transport::Grpc).await;
+    let config = config(&uri, Transport::Grpc);
+    let cancel = CancellationToken::new();
+    cancel.cancel();
+    let error = seed(&admin, &config, &Events::channel().0, &cancel).await.unwrap_err();
+    assert!(matches!(error, SetupError::Interrupted { .. }), "{error}");
+    assert!(error.to_string().contains("not complete"), "{error}");
+}
