@@ -251,9 +251,20 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_refused_with_the_forms_that_can() {
-        for text in ["", "5ms", "fixed:5", "fixed:ms", "fixed:-5ms", "lognormal:5ms", "lognormal:0ms,1",
-            "lognormal:5ms,-1", "lognormal:5ms,nan", "uniform:9ms..1ms", "uniform:1ms", "gauss:5ms"]
-        {
+        for text in [
+            "",
+            "5ms",
+            "fixed:5",
+            "fixed:ms",
+            "fixed:-5ms",
+            "lognormal:5ms",
+            "lognormal:0ms,1",
+            "lognormal:5ms,-1",
+            "lognormal:5ms,nan",
+            "uniform:9ms..1ms",
+            "uniform:1ms",
+            "gauss:5ms",
+        ] {
             let error = text.parse::<Latency>().expect_err(text);
             assert!(error.to_string().contains("lognormal:5ms,0.45"), "{error}");
         }

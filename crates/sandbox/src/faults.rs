@@ -97,9 +97,7 @@ impl Faults {
                 // Saturates: a sigma of 10 can ask for centuries.
                 Duration::try_from_secs_f64(median.as_secs_f64() * (sigma * z).exp()).unwrap_or(Duration::MAX)
             }
-            Latency::Uniform { low, high } => {
-                low + (high - low).mul_f64(rng.random::<f64>())
-            }
+            Latency::Uniform { low, high } => low + (high - low).mul_f64(rng.random::<f64>()),
         };
         Draw { fate, delay }
     }

@@ -94,7 +94,11 @@ impl Front {
 
     /// Answers a search with canned bytes. The body is read to its end, so that the connection's
     /// windows open again and the answer comes after the question, but nothing looks at it.
-    async fn null_search(&self, request: Request<Incoming>, grpc: bool) -> Result<Response<AnswerBody>, Reset> {
+    async fn null_search(
+        &self,
+        request: Request<Incoming>,
+        grpc: bool,
+    ) -> Result<Response<AnswerBody>, Reset> {
         let mut body = request.into_body();
         while let Some(frame) = body.frame().await {
             if frame.is_err() {
@@ -117,10 +121,9 @@ impl Front {
             (Passage::Error, false) => return Ok(json(StatusCode::OK, canned.rest_error())),
             (Passage::Rejected, false) => return Ok(json(StatusCode::OK, canned.rest_rejection())),
         };
-        let mut response = Response::new(AnswerBody::Canned(CannedBody { message: Some(answer), trailers: false }));
-        response
-            .headers_mut()
-            .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        let mut response =
+            Response::new(AnswerBody::Canned(CannedBody { message: Some(answer), trailers: false }));
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         Ok(response)
     }
 }

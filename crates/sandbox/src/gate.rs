@@ -4,10 +4,8 @@
 
 use std::{
     future::Future,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
+    task::Poll,
     time::Duration,
 };
 
@@ -44,9 +42,7 @@ pub(crate) struct Worked<T> {
 /// One for each sandbox.
 pub(crate) struct Gate {
     faults: Faults,
-    next_number: AtomicU64,
-    /// Arrival of the first search, from which stalls count.
-    first_ns: OnceLock<u64>,
+    arrivals: Mutex<Arrivals>,
     /// tokio's semaphore is fair: permits go out in the order of the requests for them.
     slots: Option<Arc<Semaphore>>,
     timer: Timer,
@@ -55,14 +51,37 @@ pub(crate) struct Gate {
     open: bool,
 }
 
+#[derive(Default)]
+struct Arrivals {
+    next_number: u64,
+    /// Arrival of the first search, from which stalls count.
+    first_ns: Option<u64>,
+}
+
+/// A search that has just arrived.
+#[derive(Clone, Copy)]
+struct Arrival {
+    number: u64,
+    received_ns: u64,
+    first_ns: u64,
+}
+
+impl Arrivals {
+    fn next(&mut self) -> Arrival {
+        let received_ns = now_ns();
+        let number = self.next_number;
+        self.next_number += 1;
+        Arrival { number, received_ns, first_ns: *self.first_ns.get_or_insert(received_ns) }
+    }
+}
+
 impl Gate {
     pub(crate) fn new(config: &SandboxConfig, timer: Timer, log: Option<LogSender>) -> Self {
         let faults = Faults::new(config);
         let open = faults.none() && config.slots.is_none();
         Self {
             faults,
-            next_number: AtomicU64::new(0),
-            first_ns: OnceLock::new(),
+            arrivals: Mutex::default(),
             slots: config.slots.map(|slots| Arc::new(Semaphore::new(slots.get()))),
             timer,
             log,
@@ -75,14 +94,13 @@ impl Gate {
         if !self.open {
             return false;
         }
-        let number = self.next_number.fetch_add(1, Ordering::Relaxed);
         if let Some(log) = &self.log {
-            let now = now_ns();
+            let Arrival { number, received_ns, .. } = self.arrivals().next();
             log.send(Record {
                 number,
-                received_ns: now,
-                started_ns: Some(now),
-                done_ns: now,
+                received_ns,
+                started_ns: Some(received_ns),
+                done_ns: now_ns(),
                 delay_ns: 0,
                 outcome: Outcome::Ok,
                 asked: None,
@@ -91,15 +109,40 @@ impl Gate {
         true
     }
 
+    fn arrivals(&self) -> std::sync::MutexGuard<'_, Arrivals> {
+        self.arrivals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Numbers a search, decides its fate and lines it up for a slot, all in one step: two searches
+    /// that arrive at once get slots in the order of their numbers.
+    async fn arrive(&self) -> (Arrival, Draw, impl Future<Output = Option<OwnedSemaphorePermit>>) {
+        let mut slot = Box::pin(self.slot());
+        let (arrival, draw, first) = std::future::poll_fn(|context| {
+            let mut arrivals = self.arrivals();
+            let arrival = arrivals.next();
+            let draw = self.faults.draw(arrival.number);
+            let first = match draw.fate {
+                Fate::Rejected => Poll::Ready(None),
+                _ => slot.as_mut().poll(context),
+            };
+            Poll::Ready((arrival, draw, first))
+        })
+        .await;
+        let slot = async move {
+            match first {
+                Poll::Ready(slot) => slot,
+                Poll::Pending => slot.await,
+            }
+        };
+        (arrival, draw, slot)
+    }
+
     /// Leads one search through. Dropping the future (the client went away) logs it as cancelled.
     pub(crate) async fn pass<T, F>(&self, work: impl FnOnce() -> F) -> Passage<T>
     where
         F: Future<Output = Worked<T>>,
     {
-        let received_ns = now_ns();
-        let first_ns = *self.first_ns.get_or_init(|| received_ns);
-        let number = self.next_number.fetch_add(1, Ordering::Relaxed);
-        let Draw { fate, delay } = self.faults.draw(number);
+        let (Arrival { number, received_ns, first_ns }, Draw { fate, delay }, slot) = self.arrive().await;
         let delay_ns = u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX);
         let mut line = Line {
             log: self.log.as_ref(),
@@ -117,7 +160,7 @@ impl Gate {
             line.end(Outcome::Rejected, None);
             return Passage::Rejected;
         }
-        let _slot = self.slot().await;
+        let _slot = slot.await;
         let started_ns = now_ns();
         line.started(started_ns);
         let since_first = Duration::from_nanos(started_ns.saturating_sub(first_ns));

@@ -18,7 +18,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-const HEADER: &str = "number,received_ns,started_ns,done_ns,delay_ns,outcome,collection,nq,limit,hits,filter\n";
+const HEADER: &str =
+    "number,received_ns,started_ns,done_ns,delay_ns,outcome,collection,nq,limit,hits,filter\n";
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
 
 /// How a search ended, as the log names it.
@@ -194,9 +195,7 @@ mod tests {
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(
             text,
-            format!(
-                "{HEADER}0,1,2,3,4,ok,c,1,10,9,\"category == \"\"a,b\"\"\"\n1,5,,6,0,rejected,,,,,\n"
-            )
+            format!("{HEADER}0,1,2,3,4,ok,c,1,10,9,\"category == \"\"a,b\"\"\"\n1,5,,6,0,rejected,,,,,\n")
         );
     }
 }

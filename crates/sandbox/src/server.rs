@@ -1,14 +1,6 @@
 //! The listening socket and the connections on it.
 
-use std::{
-    future::Future,
-    io,
-    net::SocketAddr,
-    path::Path,
-    pin::pin,
-    sync::Arc,
-    time::Duration,
-};
+use std::{future::Future, io, net::SocketAddr, path::Path, pin::pin, sync::Arc, time::Duration};
 
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},

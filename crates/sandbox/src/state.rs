@@ -26,7 +26,10 @@ impl State {
         &self,
         job: impl FnOnce() -> Result<T, ServerError> + Send + 'static,
     ) -> Result<T, ServerError> {
-        self.pool.run(job).await.unwrap_or_else(|_| Err(bad("the sandbox gave up on this request".to_owned())))
+        self.pool
+            .run(job)
+            .await
+            .unwrap_or_else(|_| Err(bad("the sandbox gave up on this request".to_owned())))
     }
 }
 

@@ -47,8 +47,11 @@ pub(crate) struct DatabaseEntry {
 
 impl Catalog {
     pub(crate) fn new(counts_only: bool) -> Self {
-        let catalog =
-            Self { databases: RwLock::default(), next_id: AtomicI64::new(440_000_000_000_000_000), counts_only };
+        let catalog = Self {
+            databases: RwLock::default(),
+            next_id: AtomicI64::new(440_000_000_000_000_000),
+            counts_only,
+        };
         catalog.write().insert(DEFAULT_DATABASE.to_owned(), Database::new(1));
         catalog
     }
@@ -93,7 +96,9 @@ impl Catalog {
             return Err(bad("can not drop default database".to_owned()));
         }
         if !database.collections.is_empty() {
-            return Err(bad(format!("database:{name} not empty, must drop all collections before drop database")));
+            return Err(bad(format!(
+                "database:{name} not empty, must drop all collections before drop database"
+            )));
         }
         databases.remove(name);
         Ok(())
@@ -120,7 +125,9 @@ impl Catalog {
             )));
         }
         if entry.aliases.contains_key(name) {
-            return Err(bad(format!("collection name [{name}] conflicts with an existing alias, please choose a unique name")));
+            return Err(bad(format!(
+                "collection name [{name}] conflicts with an existing alias, please choose a unique name"
+            )));
         }
         let collection = Arc::new(Collection::new(self.id(), database, name, definition, self.counts_only));
         entry.collections.insert(name.to_owned(), Arc::clone(&collection));
@@ -154,8 +161,11 @@ impl Catalog {
         let mut databases = self.write();
         let database = in_use(database);
         let entry = databases.get_mut(database).ok_or_else(|| database_not_found(database))?;
-        if let Some(alias) = entry.aliases.iter().find(|(_, target)| *target == name).map(|(alias, _)| alias) {
-            return Err(bad(format!("unable to drop the collection [{name}] because it has associated aliases [{alias}], please remove all aliases before dropping the collection")));
+        if let Some(alias) = entry.aliases.iter().find(|(_, target)| *target == name).map(|(alias, _)| alias)
+        {
+            return Err(bad(format!(
+                "unable to drop the collection [{name}] because it has associated aliases [{alias}], please remove all aliases before dropping the collection"
+            )));
         }
         if let Some(collection) = entry.collections.remove(name) {
             // Ends a load under way.
@@ -172,7 +182,12 @@ impl Catalog {
 
     // ---- aliases -------------------------------------------------------------------------------
 
-    pub(crate) fn create_alias(&self, database: &str, collection: &str, alias: &str) -> Result<(), ServerError> {
+    pub(crate) fn create_alias(
+        &self,
+        database: &str,
+        collection: &str,
+        alias: &str,
+    ) -> Result<(), ServerError> {
         check_name("alias", alias)?;
         let mut databases = self.write();
         let database = in_use(database);

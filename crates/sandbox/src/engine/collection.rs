@@ -189,7 +189,9 @@ impl Collection {
     /// Deletes what a filter picks; how many: for a list of keys, as many as it has, found or not.
     pub(crate) fn delete(&self, partition: &str, filter: &str) -> Result<usize, ServerError> {
         if filter.trim().is_empty() {
-            return Err(invalid("expr cannot be empty: invalid parameter[expected=expr][actual=]".to_owned()));
+            return Err(invalid(
+                "expr cannot be empty: invalid parameter[expected=expr][actual=]".to_owned(),
+            ));
         }
         if self.counts_only {
             return Ok(0);
@@ -275,7 +277,10 @@ impl Collection {
             )));
         }
         if state.indexes.iter().any(|other| other.name == index.name) {
-            return Err(bad(format!("CreateIndex failed: index name {} is taken by another field", index.name)));
+            return Err(bad(format!(
+                "CreateIndex failed: index name {} is taken by another field",
+                index.name
+            )));
         }
         state.indexes.push(index);
         Ok(())
@@ -302,7 +307,10 @@ impl Collection {
     pub(crate) fn drop_index(&self, field: &str, name: &str) -> Result<(), ServerError> {
         let mut state = self.write();
         if !matches!(state.load, Load::Not) {
-            return Err(bad(format!("index cannot be dropped, collection {} is loaded, please release it first", self.name)));
+            return Err(bad(format!(
+                "index cannot be dropped, collection {} is loaded, please release it first",
+                self.name
+            )));
         }
         // Dropping what is not there succeeds.
         state.indexes.retain(|index| {
@@ -390,7 +398,8 @@ impl Collection {
     fn build_graphs(&self, progress: &LoadProgress) -> Result<HashMap<usize, Arc<Graph>>, GraphError> {
         let (rows, wanted) = {
             let state = self.read();
-            let wanted: Vec<_> = state.indexes.iter().filter_map(|index| Some((index.field, index.vectors?))).collect();
+            let wanted: Vec<_> =
+                state.indexes.iter().filter_map(|index| Some((index.field, index.vectors?))).collect();
             (state.rows.len(), wanted)
         };
         let mut graphs = HashMap::new();
@@ -401,7 +410,8 @@ impl Collection {
             .collect();
         progress.total.store(rows * wanted.len(), Ordering::Relaxed);
         for (field, metric, shape) in wanted {
-            let Field { field_type: FieldType::Vector { dimension }, .. } = self.schema().fields[field] else {
+            let Field { field_type: FieldType::Vector { dimension }, .. } = self.schema().fields[field]
+            else {
                 continue;
             };
             // The pool searches while a later graph is built by as many threads.
@@ -485,11 +495,15 @@ impl Collection {
 impl State {
     /// Place of a partition.
     fn partition(&self, name: &str) -> Result<u32, ServerError> {
-        let place = self.partitions.iter().position(|partition| {
-            partition.as_ref().is_some_and(|partition| partition.name == name)
-        });
+        let place = self
+            .partitions
+            .iter()
+            .position(|partition| partition.as_ref().is_some_and(|partition| partition.name == name));
         place.and_then(|place| u32::try_from(place).ok()).ok_or_else(|| {
-            ServerError::new(ServerCode::PARTITION_NOT_FOUND, format!("partition not found[partition={name}]"))
+            ServerError::new(
+                ServerCode::PARTITION_NOT_FOUND,
+                format!("partition not found[partition={name}]"),
+            )
         })
     }
 

@@ -91,9 +91,10 @@ impl Column {
             (Self::Int(values), field_type) => {
                 let range = field_type.int_range().expect("integer columns are of integer fields");
                 match values.iter().find(|value| !range.contains(value)) {
-                    Some(value) => {
-                        Err(format!("the value {value} of field {name} does not fit {}", field_type.data_type()))
-                    }
+                    Some(value) => Err(format!(
+                        "the value {value} of field {name} does not fit {}",
+                        field_type.data_type()
+                    )),
                     None => Ok(()),
                 }
             }

@@ -169,9 +169,10 @@ fn dot_and_square(left: &[f32], right: &[f32]) -> (f32, f32) {
         }
     }
     let rest = left_rest.iter().zip(right_rest);
-    rest.fold((products.iter().sum(), squares.iter().sum()), |(product, square): (f32, f32), (left, right)| {
-        (product + left * right, square + right * right)
-    })
+    rest.fold(
+        (products.iter().sum(), squares.iter().sum()),
+        |(product, square): (f32, f32), (left, right)| (product + left * right, square + right * right),
+    )
 }
 
 fn fold(left: &[f32], right: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {

@@ -91,7 +91,10 @@ impl IndexDefinition {
 
     /// Its type as sent, `AUTOINDEX` when nothing was.
     pub(crate) fn index_type(&self) -> String {
-        parameter(&self.params, "index_type").filter(|text| !text.is_empty()).unwrap_or("AUTOINDEX").to_owned()
+        parameter(&self.params, "index_type")
+            .filter(|text| !text.is_empty())
+            .unwrap_or("AUTOINDEX")
+            .to_owned()
     }
 }
 

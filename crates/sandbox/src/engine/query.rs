@@ -1,8 +1,6 @@
 //! Rows by a filter, in the order of their primary keys, or just their number.
 
-use squall_proto::{
-    code::ServerError,
-};
+use squall_proto::code::ServerError;
 
 use super::{
     collection::Collection,
@@ -96,7 +94,9 @@ pub(crate) fn keys_filter(schema: &Schema, keys: &[squall_proto::rest::Id]) -> R
         FieldType::Int64 => key.to_i64().map(Literal::Int),
         _ => Some(Literal::Text(key.to_string())),
     });
-    let list = list.collect::<Option<Vec<_>>>().ok_or_else(|| bad(format!("a key is no value of field {}", field.name)))?;
+    let list = list
+        .collect::<Option<Vec<_>>>()
+        .ok_or_else(|| bad(format!("a key is no value of field {}", field.name)))?;
     let value = Box::new(Expr::Field(FieldPath { name: field.name.clone(), steps: Vec::new() }));
     Ok(Expr::In { value, list, negated: false }.to_string())
 }

@@ -31,7 +31,10 @@ pub(crate) enum Key {
 /// What a filter picks.
 pub(crate) enum Picked {
     /// Rows by primary keys, those that exist, and how many keys there were.
-    Keys { rows: Vec<usize>, asked: usize },
+    Keys {
+        rows: Vec<usize>,
+        asked: usize,
+    },
     Rows(Bitmap),
 }
 
@@ -126,9 +129,8 @@ impl Rows {
     ) -> Result<Option<Bitmap>, ServerError> {
         let mut allowed = None;
         if !filter.trim().is_empty() {
-            let condition = parsed(filter).and_then(|expr| {
-                bind(&expr, schema).map_err(|error| cannot_parse(filter, &error))
-            })?;
+            let condition = parsed(filter)
+                .and_then(|expr| bind(&expr, schema).map_err(|error| cannot_parse(filter, &error)))?;
             allowed = Some(eval(&condition, &self.columns, self.len));
         }
         self.restrict(&mut allowed, partitions);
@@ -152,8 +154,7 @@ impl Rows {
         if let Some(keys) = key_list(&expr, &schema.primary_field().name) {
             let asked = keys.len();
             let rows = keys.iter().filter_map(|key| self.newest.get(key).copied());
-            let inside =
-                |row: &usize| partitions.is_empty() || partitions.contains(&self.partitions[*row]);
+            let inside = |row: &usize| partitions.is_empty() || partitions.contains(&self.partitions[*row]);
             let mut rows: Vec<usize> = rows.filter(inside).collect();
             // A key may stand in the list twice.
             rows.sort_unstable();
@@ -197,9 +198,8 @@ pub(crate) fn keys(column: &Column) -> Vec<Key> {
 
 /// The keys of `key in [..]` or `key == ..`.
 fn key_list(expr: &Expr, primary: &str) -> Option<Vec<Key>> {
-    let is_primary = |expr: &Expr| {
-        matches!(expr, Expr::Field(path) if path.name == primary && path.steps.is_empty())
-    };
+    let is_primary =
+        |expr: &Expr| matches!(expr, Expr::Field(path) if path.name == primary && path.steps.is_empty());
     let key = |literal: &Literal| match literal {
         Literal::Int(value) => Some(Key::Int(*value)),
         Literal::Text(text) => Some(Key::Text(text.as_str().into())),
@@ -207,10 +207,12 @@ fn key_list(expr: &Expr, primary: &str) -> Option<Vec<Key>> {
     };
     match expr {
         Expr::In { value, list, negated: false } if is_primary(value) => list.iter().map(key).collect(),
-        Expr::Compare(crate::filter::ast::CompareOp::Equal, left, right) if is_primary(left) => match &**right {
-            Expr::Literal(literal) => Some(vec![key(literal)?]),
-            _ => None,
-        },
+        Expr::Compare(crate::filter::ast::CompareOp::Equal, left, right) if is_primary(left) => {
+            match &**right {
+                Expr::Literal(literal) => Some(vec![key(literal)?]),
+                _ => None,
+            }
+        }
         _ => None,
     }
 }
@@ -234,7 +236,9 @@ pub(crate) fn checked_batch(
     made_keys: impl FnOnce(usize) -> Column,
 ) -> Result<Vec<Column>, ServerError> {
     if rows == 0 {
-        return Err(invalid("num_rows should be greater than 0: invalid parameter[expected=>0][actual=0]".to_owned()));
+        return Err(invalid(
+            "num_rows should be greater than 0: invalid parameter[expected=>0][actual=0]".to_owned(),
+        ));
     }
     let mut made_keys = Some(made_keys);
     let mut batch = Vec::with_capacity(schema.fields.len());
@@ -255,7 +259,12 @@ pub(crate) fn checked_batch(
             None if field.dynamic => {
                 Column::Json(vec![serde_json::Value::Object(serde_json::Map::new()); rows])
             }
-            None => return Err(invalid(format!("fieldSchema({}) has no corresponding fieldData pass in", field.name))),
+            None => {
+                return Err(invalid(format!(
+                    "fieldSchema({}) has no corresponding fieldData pass in",
+                    field.name
+                )));
+            }
         };
         if column.len() != rows {
             return Err(invalid(format!(

@@ -105,7 +105,10 @@ impl Schema {
             return Err(invalid("primary key is not specified".to_owned()));
         };
         if let Some((_, second)) = primaries.next() {
-            return Err(invalid(format!("there are more than one primary key, field name = {}", second.name)));
+            return Err(invalid(format!(
+                "there are more than one primary key, field name = {}",
+                second.name
+            )));
         }
         let auto_id = sent.auto_id || primary_field.auto_id;
         match fields[primary].field_type {
@@ -182,7 +185,9 @@ fn field_type(field: &FieldSchema) -> Result<FieldType, ServerError> {
             FieldType::Vector { dimension }
         }
         other => {
-            return Err(invalid(format!("field {name} is of type {other}, which this sandbox does not serve")));
+            return Err(invalid(format!(
+                "field {name} is of type {other}, which this sandbox does not serve"
+            )));
         }
     })
 }

@@ -107,7 +107,9 @@ fn vector_field(collection: &Collection, name: &str) -> Result<(usize, usize), S
         let first = fields.next().ok_or_else(|| bad("no vector field".to_owned()))?;
         return match fields.next() {
             None => Ok(first),
-            Some(_) => Err(bad("multiple anns_fields exist, please specify a anns_field in search_params".to_owned())),
+            Some(_) => Err(bad(
+                "multiple anns_fields exist, please specify a anns_field in search_params".to_owned()
+            )),
         };
     }
     fields

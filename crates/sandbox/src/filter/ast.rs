@@ -11,11 +11,28 @@ pub(crate) enum Expr {
     Arithmetic(ArithmeticOp, Box<Expr>, Box<Expr>),
     Compare(CompareOp, Box<Expr>, Box<Expr>),
     /// `low < value <= high`, or with both signs turned.
-    Range { low: Box<Expr>, low_op: CompareOp, value: Box<Expr>, high_op: CompareOp, high: Box<Expr> },
-    In { value: Box<Expr>, list: Vec<Literal>, negated: bool },
-    Like { value: Box<Expr>, pattern: String },
+    Range {
+        low: Box<Expr>,
+        low_op: CompareOp,
+        value: Box<Expr>,
+        high_op: CompareOp,
+        high: Box<Expr>,
+    },
+    In {
+        value: Box<Expr>,
+        list: Vec<Literal>,
+        negated: bool,
+    },
+    Like {
+        value: Box<Expr>,
+        pattern: String,
+    },
     Exists(FieldPath),
-    Contains { which: Contains, field: FieldPath, values: Vec<Literal> },
+    Contains {
+        which: Contains,
+        field: FieldPath,
+        values: Vec<Literal>,
+    },
     Not(Box<Expr>),
     /// Two or more.
     And(Vec<Expr>),

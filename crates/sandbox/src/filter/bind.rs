@@ -12,10 +12,24 @@ pub(crate) enum Condition {
     /// A boolean field, or a JSON value that is `true`.
     Flag(Term),
     Compare(CompareOp, Term, Term),
-    In { term: Term, list: Vec<Literal>, negated: bool },
-    Like { term: Term, pattern: Pattern },
-    Exists { column: usize, steps: Vec<Step> },
-    Contains { which: Contains, term: Term, values: Vec<Literal> },
+    In {
+        term: Term,
+        list: Vec<Literal>,
+        negated: bool,
+    },
+    Like {
+        term: Term,
+        pattern: Pattern,
+    },
+    Exists {
+        column: usize,
+        steps: Vec<Step>,
+    },
+    Contains {
+        which: Contains,
+        term: Term,
+        values: Vec<Literal>,
+    },
     Not(Box<Condition>),
     And(Vec<Condition>),
     Or(Vec<Condition>),
@@ -27,7 +41,10 @@ pub(crate) enum Term {
     Constant(Literal),
     Column(usize),
     /// A place inside a JSON column.
-    Json { column: usize, steps: Vec<Step> },
+    Json {
+        column: usize,
+        steps: Vec<Step>,
+    },
     Negate(Box<Term>),
     Arithmetic(ArithmeticOp, Box<Term>, Box<Term>),
 }
@@ -120,9 +137,7 @@ pub(crate) fn bind(expr: &Expr, schema: &Schema) -> Result<Condition, String> {
             Ok(Condition::In { term, list: list.clone(), negated: *negated })
         }
         Expr::Like { value, pattern } => match term(value, schema)? {
-            (term, Kind::Text | Kind::Any) => {
-                Ok(Condition::Like { term, pattern: Pattern::new(pattern) })
-            }
+            (term, Kind::Text | Kind::Any) => Ok(Condition::Like { term, pattern: Pattern::new(pattern) }),
             _ => Err(format!("like operation on non-string field is unsupported: {value}")),
         },
         Expr::Exists(path) => match field(path, schema)? {
@@ -130,14 +145,16 @@ pub(crate) fn bind(expr: &Expr, schema: &Schema) -> Result<Condition, String> {
             _ => Err(format!("exists operation is only supported on json field: {path}")),
         },
         Expr::Contains { which, field: path, values } => match field(path, schema)? {
-            (term, Kind::Any) => {
-                Ok(Condition::Contains { which: *which, term, values: values.clone() })
-            }
+            (term, Kind::Any) => Ok(Condition::Contains { which: *which, term, values: values.clone() }),
             _ => Err(format!("contains operation is only supported on json field: {path}")),
         },
         Expr::Not(inner) => Ok(Condition::Not(Box::new(bind(inner, schema)?))),
-        Expr::And(parts) => Ok(Condition::And(parts.iter().map(|part| bind(part, schema)).collect::<Result<_, _>>()?)),
-        Expr::Or(parts) => Ok(Condition::Or(parts.iter().map(|part| bind(part, schema)).collect::<Result<_, _>>()?)),
+        Expr::And(parts) => {
+            Ok(Condition::And(parts.iter().map(|part| bind(part, schema)).collect::<Result<_, _>>()?))
+        }
+        Expr::Or(parts) => {
+            Ok(Condition::Or(parts.iter().map(|part| bind(part, schema)).collect::<Result<_, _>>()?))
+        }
         Expr::Literal(_) | Expr::Negate(_) | Expr::Arithmetic(..) => {
             Err(format!("predicate is not a boolean expression: {expr}"))
         }

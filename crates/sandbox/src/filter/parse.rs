@@ -3,7 +3,9 @@
 use winnow::{
     ModalResult, Parser,
     ascii::{Caseless, digit1, multispace0},
-    combinator::{alt, cut_err, delimited, dispatch, empty, fail, not, opt, peek, preceded, separated, terminated},
+    combinator::{
+        alt, cut_err, delimited, dispatch, empty, fail, not, opt, peek, preceded, separated, terminated,
+    },
     error::{ContextError, ErrMode, StrContext, StrContextValue},
     stream::Stateful,
     token::{any, one_of, take_while},
@@ -101,16 +103,14 @@ fn is_word_part(c: char) -> bool {
 }
 
 fn or_expr(input: &mut Input<'_>) -> ModalResult<Expr> {
-    let parts: Vec<Expr> = separated_strict(input, and_expr, |input| {
-        alt((keyword("or"), symbol("||"))).parse_next(input)
-    })?;
+    let parts: Vec<Expr> =
+        separated_strict(input, and_expr, |input| alt((keyword("or"), symbol("||"))).parse_next(input))?;
     Ok(one_or(parts, Expr::Or))
 }
 
 fn and_expr(input: &mut Input<'_>) -> ModalResult<Expr> {
-    let parts: Vec<Expr> = separated_strict(input, not_expr, |input| {
-        alt((keyword("and"), symbol("&&"))).parse_next(input)
-    })?;
+    let parts: Vec<Expr> =
+        separated_strict(input, not_expr, |input| alt((keyword("and"), symbol("&&"))).parse_next(input))?;
     Ok(one_or(parts, Expr::And))
 }
 
@@ -348,7 +348,8 @@ fn field(input: &mut Input<'_>) -> ModalResult<FieldPath> {
             text.map(Step::Key),
             digit1.verify_map(|digits: &str| digits.parse().ok()).map(Step::Index),
         ));
-        let step = cut_err(lexeme(step).context(expected("a key in quotes or an index"))).parse_next(input)?;
+        let step =
+            cut_err(lexeme(step).context(expected("a key in quotes or an index"))).parse_next(input)?;
         cut_err(symbol("]").context(expected("`]`"))).parse_next(input)?;
         steps.push(step);
     }
@@ -356,14 +357,18 @@ fn field(input: &mut Input<'_>) -> ModalResult<FieldPath> {
 }
 
 fn is_keyword(name: &str) -> bool {
-    ["and", "or", "not", "in", "like", "exists", "true", "false"].iter().any(|word| name.eq_ignore_ascii_case(word))
+    ["and", "or", "not", "in", "like", "exists", "true", "false"]
+        .iter()
+        .any(|word| name.eq_ignore_ascii_case(word))
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::*;
+    use super::{
+        ArithmeticOp, CompareOp, Contains, Expr, FieldPath, Literal, ParseError, Step, is_keyword, parse,
+    };
 
     fn shown(text: &str) -> String {
         parse(text).unwrap_or_else(|error| panic!("{text}: {error}")).to_string()
@@ -374,7 +379,10 @@ mod tests {
         assert_eq!(shown("a == 1 or b == 2 and c == 3"), "(a == 1) or ((b == 2) and (c == 3))");
         assert_eq!(shown("price >= 100 and price < 500"), "(price >= 100) and (price < 500)");
         assert_eq!(shown("a + 1 * 2 - b % 3 == 4"), "((a + (1 * 2)) - (b % 3)) == 4");
-        assert_eq!(shown("!(a in [1,2]) && not b like 'x%'"), "(not (a in [1, 2])) and (not (b like \"x%\"))");
+        assert_eq!(
+            shown("!(a in [1,2]) && not b like 'x%'"),
+            "(not (a in [1, 2])) and (not (b like \"x%\"))"
+        );
         assert_eq!(shown("1 < a <= 4"), "1 < a <= 4");
         assert_eq!(shown("a not in [\"x\"] || a IN []"), "(a not in [\"x\"]) or (a in [])");
         assert_eq!(shown("$meta['k'][0] > 1 && exists dyn"), "($meta[\"k\"][0] > 1) and (exists dyn)");
@@ -387,11 +395,24 @@ mod tests {
 
     #[test]
     fn what_is_no_filter_is_refused_with_the_place() {
-        for (text, at) in [("a ===1", 4), ("a >", 3), ("(a == 1", 7), ("a == 1)", 6), ("", 0), ("a in 1", 5),
-            ("a == \"x", 7), ("and", 0), ("a == 1 and", 10), ("1 < a > 0", 8), ("a like b", 7), ("3a == 1", 0)]
-        {
+        for (text, at) in [
+            ("a ===1", 4),
+            ("a >", 3),
+            ("(a == 1", 7),
+            ("a == 1)", 6),
+            ("", 0),
+            ("a in 1", 5),
+            ("a == \"x", 7),
+            ("and", 0),
+            ("a == 1 and", 10),
+            ("1 < a > 0", 8),
+            ("a like b", 7),
+            ("3a == 1", 0),
+        ] {
             match parse(text) {
-                Err(ParseError::Syntax { at: found, .. }) => assert_eq!(found, at, "{text}: {:?}", parse(text)),
+                Err(ParseError::Syntax { at: found, .. }) => {
+                    assert_eq!(found, at, "{text}: {:?}", parse(text))
+                }
                 other => panic!("{text}: {other:?}"),
             }
         }
@@ -438,18 +459,19 @@ mod tests {
 
     fn expr() -> impl Strategy<Value = Expr> {
         use ArithmeticOp::{Add, Divide, Modulo, Multiply, Subtract};
-        let leaf = prop_oneof![
-            literal().prop_map(Expr::Literal),
-            path().prop_map(Expr::Field),
-            path().prop_map(Expr::Exists),
-            (path(), proptest::collection::vec(literal(), 0..3))
-                .prop_map(|(field, values)| Expr::Contains { which: Contains::Any, field, values }),
-            (path(), literal()).prop_map(|(field, value)| Expr::Contains {
-                which: Contains::One,
-                field,
-                values: vec![value]
-            }),
-        ];
+        let leaf =
+            prop_oneof![
+                literal().prop_map(Expr::Literal),
+                path().prop_map(Expr::Field),
+                path().prop_map(Expr::Exists),
+                (path(), proptest::collection::vec(literal(), 0..3))
+                    .prop_map(|(field, values)| Expr::Contains { which: Contains::Any, field, values }),
+                (path(), literal()).prop_map(|(field, value)| Expr::Contains {
+                    which: Contains::One,
+                    field,
+                    values: vec![value]
+                }),
+            ];
         leaf.prop_recursive(6, 48, 4, |inner| {
             let pair = (inner.clone().prop_map(Box::new), inner.clone().prop_map(Box::new));
             prop_oneof![

@@ -3,8 +3,8 @@
 use serde_json::Value;
 use squall_proto::milvus::{
     BoolArray, BytesArray, DoubleArray, FieldData, FloatArray, Ids, IntArray, LongArray, ScalarField,
-    StringArray, VectorField, field_data::Field as FieldValues, ids::IdField, scalar_field::Data as ScalarData,
-    vector_field::Data as VectorData,
+    StringArray, VectorField, field_data::Field as FieldValues, ids::IdField,
+    scalar_field::Data as ScalarData, vector_field::Data as VectorData,
 };
 use squall_proto::{
     code::{ServerCode, ServerError},
@@ -30,7 +30,9 @@ pub(super) fn from_wire(data: FieldData, schema: &Schema) -> Result<(String, Col
             ScalarData::DoubleData(array) => Column::Double(array.data),
             ScalarData::StringData(array) => Column::Text(array.data.into_iter().map(Into::into).collect()),
             ScalarData::JsonData(array) => Column::Json(json(&name, &array.data)?),
-            ScalarData::BytesData(_) => return Err(invalid(format!("field {name} has bytes, which no field holds"))),
+            ScalarData::BytesData(_) => {
+                return Err(invalid(format!("field {name} has bytes, which no field holds")));
+            }
         },
         FieldValues::Vectors(VectorField { data, dim }) => match data.ok_or_else(missing)? {
             VectorData::FloatVector(array) => {
@@ -52,7 +54,11 @@ pub(super) fn from_wire(data: FieldData, schema: &Schema) -> Result<(String, Col
                 })?;
                 Column::Vector(vectors)
             }
-            _ => return Err(invalid(format!("field {name} has vectors of a kind this sandbox does not serve"))),
+            _ => {
+                return Err(invalid(format!(
+                    "field {name} has vectors of a kind this sandbox does not serve"
+                )));
+            }
         },
     };
     Ok((name, column))
@@ -60,7 +66,11 @@ pub(super) fn from_wire(data: FieldData, schema: &Schema) -> Result<(String, Col
 
 fn json(name: &str, texts: &[Vec<u8>]) -> Result<Vec<Value>, ServerError> {
     let parse = |text: &Vec<u8>| serde_json::from_slice(text);
-    texts.iter().map(parse).collect::<Result<_, _>>().map_err(|error| invalid(format!("field {name} has a value that is no JSON: {error}")))
+    texts
+        .iter()
+        .map(parse)
+        .collect::<Result<_, _>>()
+        .map_err(|error| invalid(format!("field {name} has a value that is no JSON: {error}")))
 }
 
 /// A column of an answer.
@@ -89,7 +99,9 @@ pub(super) fn to_wire(column: OutputColumn) -> FieldData {
         }
         Column::Vector(vectors) => FieldValues::Vectors(VectorField {
             dim: vectors.dimension() as i64,
-            data: Some(VectorData::FloatVector(FloatArray { data: vectors.rows().flatten().copied().collect() })),
+            data: Some(VectorData::FloatVector(FloatArray {
+                data: vectors.rows().flatten().copied().collect(),
+            })),
         }),
     };
     FieldData {

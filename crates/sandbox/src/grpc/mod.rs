@@ -150,7 +150,11 @@ impl Milvus {
         })
     }
 
-    async fn found(&self, collection: Arc<Collection>, request: SearchRequest) -> Result<SearchResults, ServerError> {
+    async fn found(
+        &self,
+        collection: Arc<Collection>,
+        request: SearchRequest,
+    ) -> Result<SearchResults, ServerError> {
         let work = self.0.work(move || {
             // As 2.3.5 does, before anything of the request is looked at.
             collection.check_loaded("search")?;
@@ -305,10 +309,17 @@ impl MilvusService for Milvus {
         let sent = request.get_ref();
         let collection = self.collection(&request, &sent.db_name, &sent.collection_name);
         let progress = collection.and_then(|collection| match collection.load_state() {
-            (LoadState::NotLoad, _) => Err(collection.check_loaded("get loading progress").err().unwrap_or_else(
-                // Loaded between the two looks.
-                || ServerError::new(ServerCode::COLLECTION_NOT_LOADED, "collection was just loaded, ask again"),
-            )),
+            (LoadState::NotLoad, _) => {
+                Err(collection.check_loaded("get loading progress").err().unwrap_or_else(
+                    // Loaded between the two looks.
+                    || {
+                        ServerError::new(
+                            ServerCode::COLLECTION_NOT_LOADED,
+                            "collection was just loaded, ask again",
+                        )
+                    },
+                ))
+            }
             (_, progress) => {
                 Ok(LoadingProgressResponse { status: success(), progress, refresh_progress: 100 })
             }
@@ -412,7 +423,8 @@ impl MilvusService for Milvus {
                 let collection = self.0.catalog.collection(&database, name)?;
                 let segments = LongArray { data: vec![segment(&collection)] };
                 response.coll_seg_ids.insert(name.clone(), segments);
-                response.flush_coll_seg_ids.insert(name.clone(), LongArray::default());
+                // `flush_coll_seg_ids` stays empty: an entry with an empty list would have no value on
+                // the wire, which protobuf.js (the Node SDK) trips over.
                 response.coll_seal_times.insert(name.clone(), (milliseconds(now) / 1_000) as i64);
                 response.coll_flush_ts.insert(name.clone(), now);
             }
@@ -690,5 +702,7 @@ fn segment(collection: &Collection) -> i64 {
 }
 
 fn not_served(method: &str) -> tonic::Status {
-    tonic::Status::unimplemented(format!("unknown method {method} for service milvus.proto.milvus.MilvusService"))
+    tonic::Status::unimplemented(format!(
+        "unknown method {method} for service milvus.proto.milvus.MilvusService"
+    ))
 }

@@ -3,9 +3,7 @@
 use squall_proto::{
     code::ServerError,
     data_type::DslType,
-    milvus::{
-        KeyValue, QueryRequest, QueryResults, SearchRequest, SearchResultData, SearchResults, Status,
-    },
+    milvus::{KeyValue, QueryRequest, QueryResults, SearchRequest, SearchResultData, SearchResults, Status},
     placeholder,
 };
 
@@ -48,8 +46,8 @@ pub(super) fn read_search(request: SearchRequest) -> Result<ReadSearch, ServerEr
             DslType::BoolExprV1.number()
         )));
     }
-    let vectors =
-        placeholder::read_float_vectors(&request.placeholder_group).map_err(|error| bad(error.to_string()))?;
+    let vectors = placeholder::read_float_vectors(&request.placeholder_group)
+        .map_err(|error| bad(error.to_string()))?;
     if usize::try_from(request.nq) != Ok(vectors.len()) {
         return Err(bad(format!("nq ({}) is not the number of vectors ({})", request.nq, vectors.len())));
     }
@@ -71,7 +69,9 @@ pub(super) fn read_search(request: SearchRequest) -> Result<ReadSearch, ServerEr
         partitions: request.partition_names,
         params,
     };
-    let round_decimal = value("round_decimal").and_then(|text| text.parse().ok()).filter(|decimals| (0..=6).contains(decimals));
+    let round_decimal = value("round_decimal")
+        .and_then(|text| text.parse().ok())
+        .filter(|decimals| (0..=6).contains(decimals));
     Ok(ReadSearch { spec, round_decimal })
 }
 
@@ -116,7 +116,10 @@ pub(super) fn read_query(request: QueryRequest) -> Result<QuerySpec, ServerError
     Ok(QuerySpec {
         filter: request.expr,
         // Some clients say "no limit" with -1.
-        limit: value("limit").filter(|limit| *limit != "-1").map(|limit| count("limit", limit)).transpose()?,
+        limit: value("limit")
+            .filter(|limit| *limit != "-1")
+            .map(|limit| count("limit", limit))
+            .transpose()?,
         offset: value("offset").map_or(Ok(0), |offset| count("offset", offset))?,
         output_fields: request.output_fields,
         partitions: request.partition_names,

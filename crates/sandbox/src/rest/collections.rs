@@ -26,7 +26,8 @@ impl Call {
         let setting = |key: &str| body.params.as_ref().and_then(|params| params.get(key));
         let consistency = setting("consistencyLevel").and_then(Value::as_str);
         let consistency = consistency.map(str::parse::<ConsistencyLevel>).transpose();
-        let consistency = consistency.map_err(|error| invalid(error.to_string()))?.unwrap_or(ConsistencyLevel::Bounded);
+        let consistency =
+            consistency.map_err(|error| invalid(error.to_string()))?.unwrap_or(ConsistencyLevel::Bounded);
         let (schema, indexes) = match &body.schema {
             Some(schema) => (full_schema(schema)?, body.index_params.clone()),
             None => quick_schema(&body)?,
@@ -34,12 +35,19 @@ impl Call {
         let definition = Definition {
             schema: Schema::check(schema, &name)?,
             consistency_level: consistency.number(),
-            shards_num: setting("shardsNum").and_then(Value::as_i64).and_then(|shards| shards.try_into().ok()).unwrap_or(1),
+            shards_num: setting("shardsNum")
+                .and_then(Value::as_i64)
+                .and_then(|shards| shards.try_into().ok())
+                .unwrap_or(1),
             properties: Vec::new(),
         };
         let collection = self.state.catalog.create_collection(&self.database, &name, definition)?;
         for index in &indexes {
-            collection.create_index(&index.field_name, index.index_name.as_deref().unwrap_or(""), pairs(index))?;
+            collection.create_index(
+                &index.field_name,
+                index.index_name.as_deref().unwrap_or(""),
+                pairs(index),
+            )?;
         }
         if !indexes.is_empty() {
             collection.load()?;
@@ -148,7 +156,11 @@ impl Call {
             return Err(missing("indexParams"));
         }
         for index in &body.index_params {
-            collection.create_index(&index.field_name, index.index_name.as_deref().unwrap_or(""), pairs(index))?;
+            collection.create_index(
+                &index.field_name,
+                index.index_name.as_deref().unwrap_or(""),
+                pairs(index),
+            )?;
         }
         Ok(json!({}))
     }
@@ -223,7 +235,11 @@ impl Call {
     }
 
     pub(super) fn create_alias(&self) -> Answered {
-        self.state.catalog.create_alias(&self.database, self.text("collectionName")?, self.text("aliasName")?)?;
+        self.state.catalog.create_alias(
+            &self.database,
+            self.text("collectionName")?,
+            self.text("aliasName")?,
+        )?;
         Ok(json!({}))
     }
 
@@ -307,7 +323,9 @@ fn full_schema(schema: &v2::Schema) -> Result<CollectionSchema, ServerError> {
 }
 
 /// A key, a vector, room for anything else, and an index over the vector.
-fn quick_schema(body: &v2::CreateCollection) -> Result<(CollectionSchema, Vec<v2::IndexParams>), ServerError> {
+fn quick_schema(
+    body: &v2::CreateCollection,
+) -> Result<(CollectionSchema, Vec<v2::IndexParams>), ServerError> {
     let dimension = body.dimension.ok_or_else(|| missing("dimension"))?;
     let setting = |key: &str| body.params.as_ref().and_then(|params| params.get(key));
     let (key_type, key_params) = match body.id_type.as_deref().unwrap_or("Int64") {
@@ -316,7 +334,11 @@ fn quick_schema(body: &v2::CreateCollection) -> Result<(CollectionSchema, Vec<v2
             (DataType::VarChar, vec![pair("max_length", max_length)])
         }
         "Int64" => (DataType::Int64, Vec::new()),
-        other => return Err(invalid(format!("idType can only be [Int64, VarChar], default: Int64, but got {other}"))),
+        other => {
+            return Err(invalid(format!(
+                "idType can only be [Int64, VarChar], default: Int64, but got {other}"
+            )));
+        }
     };
     let vector_field = body.vector_field_name.clone().unwrap_or_else(|| "vector".to_owned());
     let fields = vec![

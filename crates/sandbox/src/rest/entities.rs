@@ -48,7 +48,8 @@ impl Call {
         }
         let int64_as_numbers = self.int64_as_numbers;
         let work = self.state.work(move || {
-            let body: v2::Insert = serde_json::from_value(body).map_err(|error| super::bad_json(error.to_string()))?;
+            let body: v2::Insert =
+                serde_json::from_value(body).map_err(|error| super::bad_json(error.to_string()))?;
             let rows = body.data.len();
             let columns = to_columns(body.data, collection.schema())?;
             let written = collection.insert(body.partition_name.as_deref().unwrap_or(""), columns, rows)?;
@@ -116,7 +117,10 @@ impl Call {
                 collection: self.text("collectionName").unwrap_or_default().to_owned(),
                 filter: self.body.get("filter").and_then(Value::as_str).unwrap_or_default().to_owned(),
                 nq: self.body.get("data").and_then(Value::as_array).map_or(0, |data| data.len() as u64),
-                limit: self.body.get("limit").map_or(DEFAULT_LIMIT.into(), |limit| limit.as_u64().unwrap_or(0)),
+                limit: self
+                    .body
+                    .get("limit")
+                    .map_or(DEFAULT_LIMIT.into(), |limit| limit.as_u64().unwrap_or(0)),
                 hits: 0,
             };
             let answer = self.found().await;

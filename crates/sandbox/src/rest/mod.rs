@@ -45,7 +45,10 @@ impl From<Value> for Answer {
 type Answered = Result<Value, ServerError>;
 
 /// Answers a request; a set mark says to reset the connection instead.
-pub(crate) async fn answer(state: &Arc<State>, request: Request<Incoming>) -> (Response<Full<Bytes>>, DropMark) {
+pub(crate) async fn answer(
+    state: &Arc<State>,
+    request: Request<Incoming>,
+) -> (Response<Full<Bytes>>, DropMark) {
     let mark = DropMark::default();
     let path = request.uri().path().strip_prefix(v2::PREFIX).map(|rest| rest.trim_matches('/').to_owned());
     let Some(path) = path.filter(|_| request.method() == Method::POST) else {
@@ -58,7 +61,9 @@ pub(crate) async fn answer(state: &Arc<State>, request: Request<Incoming>) -> (R
             let error = bad_json("the body is larger than 64 MiB".to_owned());
             return (json_response(StatusCode::PAYLOAD_TOO_LARGE, error_body(error)), mark);
         }
-        Err(error) => return (json_response(StatusCode::BAD_REQUEST, error_body(bad_json(error.to_string()))), mark),
+        Err(error) => {
+            return (json_response(StatusCode::BAD_REQUEST, error_body(bad_json(error.to_string()))), mark);
+        }
     };
     let answered = match Call::read(state, &parts.headers, &body) {
         Ok(call) => call.answer(&path, &mark).await,
@@ -92,7 +97,8 @@ impl Call {
         Ok(Self {
             state: Arc::clone(state),
             database: database.unwrap_or_default().to_owned(),
-            int64_as_numbers: header(v2::ALLOW_INT64_HEADER).is_some_and(|value| value.eq_ignore_ascii_case("true")),
+            int64_as_numbers: header(v2::ALLOW_INT64_HEADER)
+                .is_some_and(|value| value.eq_ignore_ascii_case("true")),
             body,
         })
     }

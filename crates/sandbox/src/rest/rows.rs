@@ -80,7 +80,10 @@ fn to_column(values: Vec<Value>, field: &Field) -> Result<Column, ServerError> {
 }
 
 fn bad_rows(reason: String) -> ServerError {
-    ServerError::new(ServerCode::REST_BAD_INSERT_DATA, format!("fail to deal the insert data, error: {reason}"))
+    ServerError::new(
+        ServerCode::REST_BAD_INSERT_DATA,
+        format!("fail to deal the insert data, error: {reason}"),
+    )
 }
 
 /// Rows of an answer, the dynamic field's keys among the others.
@@ -90,7 +93,9 @@ pub(super) fn to_rows(columns: &[OutputColumn], count: usize, int64_as_numbers: 
         for (at, row) in rows.iter_mut().enumerate() {
             let value = match values {
                 Column::Bool(values) => json!(values[at]),
-                Column::Int(values) if field.field_type == FieldType::Int64 => int64(values[at], int64_as_numbers),
+                Column::Int(values) if field.field_type == FieldType::Int64 => {
+                    int64(values[at], int64_as_numbers)
+                }
                 Column::Int(values) => json!(values[at]),
                 Column::Float(values) => json!(values[at]),
                 Column::Double(values) => json!(values[at]),
