@@ -4,8 +4,8 @@
 //! allocates nothing, and whatever the bytes are it neither panics nor reads beyond them. [`hits`]
 //! decodes ids and scores, later, where recall is wanted.
 
-mod grpc;
-mod rest;
+pub(crate) mod grpc;
+pub(crate) mod rest;
 
 use squall_core::row::Outcome;
 use squall_proto::code::ServerCode;

@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 pub use insert::{EncodedInsert, insert};
 pub use search::{SearchSpec, SearchTemplate, Target, vector};
+pub(crate) use search::{consistency_fields, grpc_request, pair, rest_v1_request, rest_v2_request};
 
 /// A request, ready to be sent: `head` then `tail`. Cloning copies no bytes.
 #[derive(Clone, Debug)]

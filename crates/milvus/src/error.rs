@@ -111,7 +111,7 @@ pub enum Error {
 }
 
 /// Why there is no connection.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectError {
     /// Nothing listens there.
     #[error("connection refused; check that it runs and that --uri is right")]
@@ -143,7 +143,7 @@ pub enum ConnectError {
     },
     /// Any other failure of the network.
     #[error("{0}")]
-    Io(std::io::Error),
+    Io(String),
 }
 
 impl Error {

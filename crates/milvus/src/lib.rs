@@ -12,6 +12,7 @@
 //!        └───► encode::SearchTemplate + vector ──► measured::Connection::start ──► Pending::finish ──► Reply
 //! ```
 
+pub mod admin;
 mod answer;
 pub mod encode;
 mod endpoint;
@@ -26,3 +27,4 @@ pub use encode::EncodeError;
 pub use endpoint::{DEFAULT_PORT, Endpoint, EndpointError};
 pub use error::{ConnectError, Error};
 pub use protocol::Protocol;
+pub use squall_proto::data_type::{IndexState, LoadState, SegmentState};

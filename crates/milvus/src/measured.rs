@@ -32,7 +32,7 @@ pub const DEFAULT_SOCKETS: usize = 32;
 #[derive(Debug)]
 pub enum Connection {
     /// One HTTP/2 connection; every request is a stream.
-    Grpc(grpc::GrpcConnection),
+    Grpc(Box<grpc::GrpcConnection>),
     /// Several HTTP/1.1 sockets, each with one request at a time; more requests wait for a socket.
     Rest(rest::RestConnection),
 }
@@ -107,7 +107,7 @@ impl Connection {
         sockets: usize,
     ) -> Result<Self, Error> {
         match protocol {
-            Protocol::Grpc => grpc::GrpcConnection::open(endpoint).await.map(Self::Grpc),
+            Protocol::Grpc => grpc::GrpcConnection::open(endpoint).await.map(Box::new).map(Self::Grpc),
             Protocol::RestV2 | Protocol::RestV1 => {
                 rest::RestConnection::open(endpoint, protocol, sockets.max(1)).await.map(Self::Rest)
             }
@@ -120,7 +120,7 @@ impl Connection {
     /// As for [`Connection::open`].
     pub async fn reopen(&self) -> Result<Self, Error> {
         match self {
-            Self::Grpc(connection) => connection.reopen().await.map(Self::Grpc),
+            Self::Grpc(connection) => connection.reopen().await.map(Box::new).map(Self::Grpc),
             Self::Rest(connection) => connection.reopen().await.map(Self::Rest),
         }
     }

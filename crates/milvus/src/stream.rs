@@ -46,8 +46,8 @@ impl Stream {
             .await
             .map_err(|error| ConnectError::Resolve { host: host.to_owned(), reason: error.to_string() })?
             .collect();
-        let tcp = TcpStream::connect(addresses.as_slice()).await.map_err(from_io)?;
-        tcp.set_nodelay(true).map_err(from_io)?;
+        let tcp = TcpStream::connect(addresses.as_slice()).await.map_err(|error| from_io(&error))?;
+        tcp.set_nodelay(true).map_err(|error| from_io(&error))?;
         let Some(config) = endpoint.tls() else { return Ok(Self::Plain(tcp)) };
         let mut config = rustls::ClientConfig::clone(config);
         config.alpn_protocols = vec![match alpn {
@@ -56,24 +56,34 @@ impl Stream {
         }];
         let name =
             ServerName::try_from(host.to_owned()).map_err(|error| ConnectError::Tls(error.to_string()))?;
-        let tls = TlsConnector::from(Arc::new(config)).connect(name, tcp).await.map_err(from_tls)?;
+        let tls = TlsConnector::from(Arc::new(config))
+            .connect(name, tcp)
+            .await
+            .map_err(|error| from_tls(&error))?;
         Ok(Self::Tls(Box::new(tls)))
     }
 }
 
 /// What a failed attempt means.
-pub(crate) fn from_io(error: io::Error) -> ConnectError {
+fn from_io(error: &io::Error) -> ConnectError {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => ConnectError::Refused,
-        _ => ConnectError::Io(error),
+        _ => ConnectError::Io(error.to_string()),
     }
 }
 
-fn from_tls(error: io::Error) -> ConnectError {
+fn from_tls(error: &io::Error) -> ConnectError {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        Some(rustls::Error::InvalidCertificate(reason)) => ConnectError::Certificate(reason.to_string()),
-        Some(other) => ConnectError::Tls(other.to_string()),
+        Some(error) => from_rustls(error),
         None => ConnectError::Tls(error.to_string()),
+    }
+}
+
+/// What a failed handshake means.
+pub(crate) fn from_rustls(error: &rustls::Error) -> ConnectError {
+    match error {
+        rustls::Error::InvalidCertificate(reason) => ConnectError::Certificate(reason.to_string()),
+        other => ConnectError::Tls(other.to_string()),
     }
 }
 

@@ -15,13 +15,20 @@ pub(crate) fn client_config(ca_file: Option<&Path>) -> Result<ClientConfig, Endp
         Some(path) => roots_of(path)?,
         None => native_roots()?,
     };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
+    Ok(with_roots(roots))
+}
+
+/// A configuration that trusts nobody, for a client that must be given one and never uses it.
+pub(crate) fn unused() -> ClientConfig {
+    with_roots(RootCertStore::empty())
+}
+
+fn with_roots(roots: RootCertStore) -> ClientConfig {
+    ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(|error| EndpointError::Tls(error.to_string()))?
+        .expect("ring has the protocol versions that rustls has")
         .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(config)
+        .with_no_client_auth()
 }
 
 fn roots_of(path: &Path) -> Result<RootCertStore, EndpointError> {

@@ -197,7 +197,7 @@ fn length_and(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-fn rest_v2_request(
+pub(crate) fn rest_v2_request(
     target: Target<'_>,
     spec: &SearchSpec<'_>,
 ) -> Result<serde_json::Map<String, serde_json::Value>, EncodeError> {
@@ -220,7 +220,7 @@ fn rest_v2_request(
     Ok(object_without(&body, "data"))
 }
 
-fn rest_v1_request(
+pub(crate) fn rest_v1_request(
     target: Target<'_>,
     spec: &SearchSpec<'_>,
 ) -> Result<serde_json::Map<String, serde_json::Value>, EncodeError> {
