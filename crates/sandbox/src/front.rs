@@ -42,8 +42,11 @@ const REST_SEARCH: &str = "/v2/vectordb/entities/search";
 /// Why a request gets no answer but a reset.
 type Reset = h2::Error;
 
+/// One for each sandbox; clones share it.
 #[derive(Clone)]
-pub(crate) struct Front {
+pub(crate) struct Front(Arc<Shared>);
+
+struct Shared {
     state: Arc<State>,
     milvus: MilvusServiceServer<Milvus>,
     telemetry: ClientTelemetryServiceServer<Milvus>,
@@ -56,10 +59,12 @@ impl Front {
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
         let telemetry = ClientTelemetryServiceServer::new(Milvus(Arc::clone(&state)));
-        Self { state, milvus, telemetry, canned: Canned::new() }
+        Self(Arc::new(Shared { state, milvus, telemetry, canned: Canned::new() }))
     }
+}
 
-    async fn answer(mut self, request: Request<Incoming>) -> Result<Response<AnswerBody>, Reset> {
+impl Shared {
+    async fn answer(&self, request: Request<Incoming>) -> Result<Response<AnswerBody>, Reset> {
         let grpc = is_grpc(&request);
         if let Some(token) = &self.state.token {
             if grpc && let Err(words) = check_grpc_token(request.headers(), token) {
@@ -81,10 +86,10 @@ impl Front {
             let mark = DropMark::default();
             let mut request = request;
             request.extensions_mut().insert(mark.clone());
-            let response = infallible(self.milvus.call(request).await);
+            let response = infallible(self.milvus.clone().call(request).await);
             if mark.is_set() { Err(reset()) } else { Ok(too_large(response).map(AnswerBody::Tonic)) }
         } else if path.starts_with(TELEMETRY_SERVICE) {
-            Ok(infallible(self.telemetry.call(request).await).map(AnswerBody::Tonic))
+            Ok(infallible(self.telemetry.clone().call(request).await).map(AnswerBody::Tonic))
         } else {
             let service = path.trim_start_matches('/').split('/').next().unwrap_or_default();
             let status = tonic::Status::unimplemented(format!("unknown service {service}"));
@@ -134,7 +139,8 @@ impl hyper::service::Service<Request<Incoming>> for Front {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        Box::pin(self.clone().answer(request))
+        let shared = Arc::clone(&self.0);
+        Box::pin(async move { shared.answer(request).await })
     }
 }
 

@@ -26,10 +26,6 @@ impl Bitmap {
         Self { words, len }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-
     /// Whether `row` is in it; rows beyond the length are not.
     pub(crate) fn contains(&self, row: usize) -> bool {
         self.words.get(row / 64).is_some_and(|word| word >> (row % 64) & 1 == 1)

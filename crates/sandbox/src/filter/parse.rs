@@ -411,7 +411,7 @@ mod tests {
         ] {
             match parse(text) {
                 Err(ParseError::Syntax { at: found, .. }) => {
-                    assert_eq!(found, at, "{text}: {:?}", parse(text))
+                    assert_eq!(found, at, "{text}: {:?}", parse(text));
                 }
                 other => panic!("{text}: {other:?}"),
             }

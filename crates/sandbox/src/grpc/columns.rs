@@ -90,7 +90,7 @@ pub(super) fn to_wire(column: OutputColumn) -> FieldData {
         Column::Float(data) => scalars(ScalarData::FloatData(FloatArray { data })),
         Column::Double(data) => scalars(ScalarData::DoubleData(DoubleArray { data })),
         Column::Text(data) => {
-            let data = data.iter().map(|text| text.to_string()).collect();
+            let data = data.iter().map(ToString::to_string).collect();
             scalars(ScalarData::StringData(StringArray { data }))
         }
         Column::Json(data) => {
@@ -119,7 +119,7 @@ pub(super) fn ids(keys: Column) -> Ids {
     let id_field = match keys {
         Column::Int(data) => Some(IdField::IntId(LongArray { data })),
         Column::Text(texts) => {
-            Some(IdField::StrId(StringArray { data: texts.iter().map(|text| text.to_string()).collect() }))
+            Some(IdField::StrId(StringArray { data: texts.iter().map(ToString::to_string).collect() }))
         }
         // No other field can be a primary key.
         _ => None,

@@ -49,7 +49,7 @@ impl Call {
         let int64_as_numbers = self.int64_as_numbers;
         let work = self.state.work(move || {
             let body: v2::Insert =
-                serde_json::from_value(body).map_err(|error| super::bad_json(error.to_string()))?;
+                serde_json::from_value(body).map_err(|error| super::bad_json(&error.to_string()))?;
             let rows = body.data.len();
             let columns = to_columns(body.data, collection.schema())?;
             let written = collection.insert(body.partition_name.as_deref().unwrap_or(""), columns, rows)?;

@@ -58,11 +58,11 @@ pub(crate) async fn answer(
     let body = match Limited::new(body, MAX_MESSAGE_BYTES).collect().await {
         Ok(body) => body.to_bytes(),
         Err(error) if error.is::<LengthLimitError>() => {
-            let error = bad_json("the body is larger than 64 MiB".to_owned());
+            let error = bad_json("the body is larger than 64 MiB");
             return (json_response(StatusCode::PAYLOAD_TOO_LARGE, error_body(error)), mark);
         }
         Err(error) => {
-            return (json_response(StatusCode::BAD_REQUEST, error_body(bad_json(error.to_string()))), mark);
+            return (json_response(StatusCode::BAD_REQUEST, error_body(bad_json(&error.to_string()))), mark);
         }
     };
     let answered = match Call::read(state, &parts.headers, &body) {
@@ -88,10 +88,10 @@ impl Call {
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let body: Value = match body {
             [] => json!({}),
-            body => serde_json::from_slice(body).map_err(|error| bad_json(error.to_string()))?,
+            body => serde_json::from_slice(body).map_err(|error| bad_json(&error.to_string()))?,
         };
         if !body.is_object() {
-            return Err(bad_json("the body is not an object".to_owned()));
+            return Err(bad_json("the body is not an object"));
         }
         let database = body.get("dbName").and_then(Value::as_str).or_else(|| header("db-name"));
         Ok(Self {
@@ -146,7 +146,7 @@ impl Call {
 
     /// The body as what the action takes.
     fn body<T: DeserializeOwned>(&self) -> Result<T, ServerError> {
-        T::deserialize(&self.body).map_err(|error| bad_json(error.to_string()))
+        T::deserialize(&self.body).map_err(|error| bad_json(&error.to_string()))
     }
 
     /// A text that must be there.
@@ -167,7 +167,7 @@ fn missing(key: &str) -> ServerError {
     )
 }
 
-fn bad_json(reason: String) -> ServerError {
+fn bad_json(reason: &str) -> ServerError {
     ServerError::new(
         ServerCode::REST_BAD_JSON,
         format!("can only accept json format request, error: {reason}"),

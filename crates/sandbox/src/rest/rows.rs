@@ -23,7 +23,7 @@ pub(super) fn to_columns(mut rows: Vec<Row>, schema: &Schema) -> Result<Vec<(Str
         let mut values = Vec::with_capacity(rows.len());
         for row in &mut rows {
             let value = row.remove(&field.name);
-            values.push(value.ok_or_else(|| bad_rows(format!("a row lacks the field {}", field.name)))?);
+            values.push(value.ok_or_else(|| bad_rows(&format!("a row lacks the field {}", field.name)))?);
         }
         columns.push((field.name.clone(), to_column(values, field)?));
     }
@@ -31,13 +31,13 @@ pub(super) fn to_columns(mut rows: Vec<Row>, schema: &Schema) -> Result<Vec<(Str
         let dynamic = rows.into_iter().map(Value::Object).collect();
         columns.push((DYNAMIC_FIELD.to_owned(), Column::Json(dynamic)));
     } else if let Some(key) = rows.iter().flat_map(Map::keys).next() {
-        return Err(bad_rows(format!("has pass more field without dynamic schema, please check it: {key}")));
+        return Err(bad_rows(&format!("has pass more field without dynamic schema, please check it: {key}")));
     }
     Ok(columns)
 }
 
 fn to_column(values: Vec<Value>, field: &Field) -> Result<Column, ServerError> {
-    let wrong = |value: &Value| bad_rows(format!("{value:.60} is no value of field {}", field.name));
+    let wrong = |value: &Value| bad_rows(&format!("{value:.60} is no value of field {}", field.name));
     fn all<T>(
         values: &[Value],
         read: impl Fn(&Value) -> Option<T>,
@@ -66,7 +66,7 @@ fn to_column(values: Vec<Value>, field: &Field) -> Result<Column, ServerError> {
                     vector.push(number.as_f64().ok_or_else(|| wrong(number))? as f32);
                 }
                 if vector.len() != dimension {
-                    return Err(bad_rows(format!(
+                    return Err(bad_rows(&format!(
                         "dimension: {}, but length of []float: {}: invalid parameter[expected=FloatVector]",
                         dimension,
                         vector.len()
@@ -79,7 +79,7 @@ fn to_column(values: Vec<Value>, field: &Field) -> Result<Column, ServerError> {
     })
 }
 
-fn bad_rows(reason: String) -> ServerError {
+fn bad_rows(reason: &str) -> ServerError {
     ServerError::new(
         ServerCode::REST_BAD_INSERT_DATA,
         format!("fail to deal the insert data, error: {reason}"),
