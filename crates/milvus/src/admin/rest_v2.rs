@@ -67,19 +67,17 @@ impl RestV2 {
         consistency: Consistency,
         shards: u32,
     ) -> Result<(), Error> {
-        let mut body = serde_json::to_value(v2::CreateCollection {
+        let body = v2::CreateCollection {
             collection_name: name.to_owned(),
             db_name: self.web.database(),
+            description: Some(schema.description.clone()),
             schema: Some(description::to_rest(schema)),
             params: Some(serde_json::json!({
                 "shardsNum": shards,
                 "consistencyLevel": consistency.name(),
             })),
             ..v2::CreateCollection::default()
-        })
-        .expect("a body of strings, numbers and JSON serializes");
-        // Newer servers keep it; older ones skip what they do not know.
-        body["description"] = schema.description.clone().into();
+        };
         let operation = format!("create collection `{name}`");
         self.ask::<Nothing>(&operation, name, "collections/create", &body).await?;
         Ok(())

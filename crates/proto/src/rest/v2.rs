@@ -82,6 +82,9 @@ pub struct CreateCollection {
     /// Quick: whether the server makes the keys. Written `autoID` here and `autoId` in a schema.
     #[serde(rename = "autoID", alias = "autoId", skip_serializing_if = "Option::is_none")]
     pub auto_id: Option<bool>,
+    /// Text kept with the collection; older servers skip it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
     /// The fields, all of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schema: Option<Schema>,

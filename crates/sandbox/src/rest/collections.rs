@@ -28,10 +28,13 @@ impl Call {
         let consistency = consistency.map(str::parse::<ConsistencyLevel>).transpose();
         let consistency =
             consistency.map_err(|error| invalid(error.to_string()))?.unwrap_or(ConsistencyLevel::Bounded);
-        let (schema, indexes) = match &body.schema {
+        let (mut schema, indexes) = match &body.schema {
             Some(schema) => (full_schema(schema)?, body.index_params.clone()),
             None => quick_schema(&body)?,
         };
+        if let Some(description) = &body.description {
+            schema.description.clone_from(description);
+        }
         let definition = Definition {
             schema: Schema::check(schema, &name)?,
             consistency_level: consistency.number(),
