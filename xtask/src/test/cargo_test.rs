@@ -32,6 +32,11 @@ pub(super) fn run(args: &Args, parts: &Parts, dir: &Path, tally: &mut Tally) -> 
     for package in &args.package {
         cargo.args(["-p", package]);
     }
+    if args.package.iter().any(|package| package == "squall-analyze") {
+        // By itself it gives what lies under polars fewer features, and polars is compiled again;
+        // with the program they are the workspace's.
+        cargo.args(["-p", "squall"]);
+    }
     cargo.args(&args.only);
     parts.name_in(&mut cargo);
     cargo.env("SQUALL_TEST_SKIPPED_FILE", &skipped);
