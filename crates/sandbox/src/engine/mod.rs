@@ -8,6 +8,7 @@ pub(crate) mod column;
 pub(crate) mod distance;
 pub(crate) mod graph;
 pub(crate) mod index;
+pub(crate) mod loading;
 pub(crate) mod output;
 pub(crate) mod pool;
 pub(crate) mod query;
