@@ -1,11 +1,14 @@
 //! Writing what was made: the summary beside the rows, and the report.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use squall_core::run_dir::write_json;
 
 use crate::analysis::Analysis;
 use crate::error::AnalyzeError;
+use crate::figure::{self, FigureKind, Layout};
+use crate::{locust, page};
 
 /// Where to write.
 #[derive(Clone, Debug)]
@@ -23,24 +26,51 @@ pub struct Outputs {
 pub struct Written {
     /// The report's directory.
     pub report: PathBuf,
+    /// The page in it.
+    pub html: PathBuf,
     /// Every file, in the order of writing.
     pub files: Vec<PathBuf>,
 }
 
 impl Analysis {
-    /// Writes `summary.json` into the run directory and the report.
+    /// Writes `summary.json` into the run directory, the report (`report.html`, a PNG and an SVG of
+    /// each figure, `summary.json`), and what else is asked for.
     ///
     /// # Errors
-    /// When a file cannot be written.
+    /// When a file cannot be written or a figure not drawn.
     pub fn write(&self, outputs: &Outputs) -> Result<Written, AnalyzeError> {
         let report = outputs.reports.join(self.run.name());
-        let mut written = Written { report: report.clone(), files: Vec::new() };
-        std::fs::create_dir_all(&report)
-            .map_err(|source| AnalyzeError::Write { path: report.clone(), source })?;
-        for path in [self.run.summary(), report.join("summary.json")] {
-            write_json(&path, &self.summary)?;
-            written.files.push(path);
+        let html = report.join("report.html");
+        // The summary beside the rows comes first: it is what other programs wait for.
+        write_json(&self.run.summary(), &self.summary)?;
+        let mut files = vec![self.run.summary()];
+
+        fs::create_dir_all(&report).map_err(|source| AnalyzeError::Write { path: report.clone(), source })?;
+        let summary = report.join("summary.json");
+        write_json(&summary, &self.summary)?;
+        files.push(summary);
+        for kind in FigureKind::ALL {
+            let png = report.join(format!("{}.png", kind.stem()));
+            figure::write_png(kind, self, &png)?;
+            let svg = report.join(format!("{}.svg", kind.stem()));
+            write_text(&svg, &figure::svg(kind, self, Layout::WIDE)?)?;
+            files.extend([png, svg]);
         }
-        Ok(written)
+        let page = page::render(self)?;
+        for path in [Some(&html), outputs.html.as_ref()].into_iter().flatten() {
+            write_text(path, &page)?;
+            files.push(path.clone());
+        }
+        if let Some(prefix) = &outputs.csv {
+            files.extend(locust::write(self, prefix)?);
+        }
+        Ok(Written { report, html, files })
     }
+}
+
+fn write_text(path: &Path, text: &str) -> Result<(), AnalyzeError> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let made = parent.map_or(Ok(()), fs::create_dir_all);
+    made.and_then(|()| fs::write(path, text))
+        .map_err(|source| AnalyzeError::Write { path: path.to_owned(), source })
 }

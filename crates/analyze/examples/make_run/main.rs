@@ -18,7 +18,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let data = arguments.next().ok_or("name the data directory first")?;
     let mut simulation = Simulation::default();
     for argument in arguments {
-        let (key, value) = argument.split_once('=').ok_or_else(|| format!("`{argument}` is not key=value"))?;
+        let (key, value) =
+            argument.split_once('=').ok_or_else(|| format!("`{argument}` is not key=value"))?;
         match key {
             "name" => simulation.name = value.to_owned(),
             "seconds" => simulation.seconds = value.parse()?,

@@ -56,6 +56,8 @@ pub(crate) struct Simulation {
     pub(crate) killed: bool,
     pub(crate) targets: Vec<PlannedTarget>,
     pub(crate) same_host: bool,
+    /// Share of a core that each worker uses.
+    pub(crate) worker_busy: f64,
 }
 
 impl Default for Simulation {
@@ -76,6 +78,7 @@ impl Default for Simulation {
             killed: false,
             targets: reference_targets(false),
             same_host: false,
+            worker_busy: 0.2,
         }
     }
 }
@@ -139,10 +142,20 @@ pub(crate) fn plan(simulation: &Simulation) -> Plan {
 
 /// Makes the run's directory under `data`.
 pub(crate) fn make(data: &Path, simulation: &Simulation) -> Result<RunDir, RunDirError> {
+    make_altered(data, simulation, |_| {})
+}
+
+/// As [`make`], with rows that `alter` has changed.
+pub(crate) fn make_altered(
+    data: &Path,
+    simulation: &Simulation,
+    alter: impl FnOnce(&mut Vec<Sample>),
+) -> Result<RunDir, RunDirError> {
     let plan = plan(simulation);
     let started = Utc.with_ymd_and_hms(2026, 5, 1, 12, 30, 0).single().expect("a time that exists");
     let run = RunDir::create(data, started, &plan.name, Shard::WHOLE)?;
     let mut rows = samples(simulation, &plan);
+    alter(&mut rows);
     rows.sort_by_key(|row| row.done_ns);
     if simulation.killed {
         // What was not in a complete part when the generator was killed is lost.
@@ -152,7 +165,7 @@ pub(crate) fn make(data: &Path, simulation: &Simulation) -> Result<RunDir, RunDi
     let end_ns = rows.iter().map(|row| row.done_ns).max().unwrap_or(0);
     run.write_record(&record(simulation, &plan, &run, &rows))?;
     write_rows(&run, &plan, &rows)?;
-    let health = health(&rows, end_ns, plan.threads);
+    let health = health(&rows, end_ns, plan.threads, simulation.worker_busy);
     write_parquet(&run.generator(), &[health], writer_properties())?;
     Ok(run)
 }
@@ -182,7 +195,8 @@ impl Server<'_> {
         let heavier = if request.class == 2 { 2.5 } else { 1.0 + 0.4 * f64::from(request.class) };
         let service = (self.law.sample(&mut self.rng) * heavier * 1e6) as i64;
         let sent = due_ns + lag;
-        let stall = (simulation.stall_at_s * 1e9) as i64..((simulation.stall_at_s + simulation.stall_for_s) * 1e9) as i64;
+        let stall = (simulation.stall_at_s * 1e9) as i64
+            ..((simulation.stall_at_s + simulation.stall_for_s) * 1e9) as i64;
         let mut done = sent + service;
         if done >= stall.start && sent < stall.end {
             done = stall.end + service;
@@ -325,7 +339,7 @@ pub(crate) fn record(simulation: &Simulation, plan: &Plan, run: &RunDir, rows: &
 }
 
 /// One row a second for each worker and one for the process, counted from the samples.
-fn health(rows: &[Sample], end_ns: i64, workers: u16) -> RecordBatch {
+fn health(rows: &[Sample], end_ns: i64, workers: u16, busy: f64) -> RecordBatch {
     let seconds = end_ns / SECOND_NS + 1;
     let mut columns: [Vec<Option<i64>>; 17] = Default::default();
     for second in 0..seconds {
@@ -350,7 +364,7 @@ fn health(rows: &[Sample], end_ns: i64, workers: u16) -> RecordBatch {
                 Some(span.end),
                 Some(SECOND_NS),
                 worker.map(i64::from),
-                Some(sent * 60_000 + 4_000_000),
+                Some((busy * SECOND_NS as f64) as i64 * worker.map_or(i64::from(workers), |_| 1)),
                 Some(2_000_000),
                 Some(in_flight as i64),
                 Some(0),

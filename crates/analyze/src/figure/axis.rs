@@ -1,0 +1,117 @@
+//! Axes: a range, and ticks at numbers that people count in.
+
+use crate::number::decimal;
+
+/// One axis; positions are those of the drawn values, which for a logarithmic axis are logarithms.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Axis {
+    pub(crate) from: f64,
+    pub(crate) to: f64,
+    pub(crate) ticks: Vec<(f64, String)>,
+    /// Whether values are drawn at their decimal logarithm.
+    pub(crate) log: bool,
+}
+
+impl Axis {
+    /// Time since the plan's start in seconds.
+    pub(crate) fn time(end_s: f64, most_ticks: usize) -> Self {
+        const STEPS_S: [f64; 16] = [
+            1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1_800.0, 3_600.0, 7_200.0,
+            21_600.0, 86_400.0,
+        ];
+        let end_s = end_s.max(1.0);
+        let fits = |step: &&f64| end_s / **step <= most_ticks as f64;
+        let step = STEPS_S.iter().find(fits).copied().unwrap_or(end_s / most_ticks as f64);
+        let ticks = multiples(step, end_s).map(|at| (at, time_label(at, step))).collect();
+        Self { from: 0.0, to: end_s, ticks, log: false }
+    }
+
+    /// From 0 to a little above the largest value.
+    pub(crate) fn from_zero(largest: f64, most_ticks: usize) -> Self {
+        let to = if largest > 0.0 { largest * 1.08 } else { 1.0 };
+        let step = round_step(to / most_ticks as f64);
+        let ticks = multiples(step, to).map(|at| (at, decimal(at))).collect();
+        Self { from: 0.0, to, ticks, log: false }
+    }
+
+    /// Logarithmic where the values span more than a factor of eight, else from 0.
+    pub(crate) fn fitting(smallest: f64, largest: f64, most_ticks: usize) -> Self {
+        if !(smallest > 0.0 && largest / smallest > 8.0) {
+            return Self::from_zero(largest, most_ticks);
+        }
+        let (from, to) = (smallest.log10() - 0.08, largest.log10() + 0.08);
+        let at_digits = |digits: &[f64]| -> Vec<(f64, String)> {
+            let decades = from.floor() as i32..=to.ceil() as i32;
+            let values =
+                decades.flat_map(|decade| digits.iter().map(move |digit| digit * 10_f64.powi(decade)));
+            let inside = values.filter(|value| (from..=to).contains(&value.log10()));
+            inside.map(|value| (value.log10(), decimal(value))).collect()
+        };
+        let mut ticks = at_digits(&[1.0, 2.0, 5.0]);
+        if ticks.len() > most_ticks + 1 {
+            ticks = at_digits(&[1.0]);
+        }
+        Self { from, to, ticks, log: true }
+    }
+
+    /// Where a value stands, from 0 to 1; values beyond an end stand at it.
+    pub(crate) fn place(&self, value: f64) -> f64 {
+        let at = if self.log { value.max(f64::MIN_POSITIVE).log10() } else { value };
+        self.place_tick(at)
+    }
+
+    /// Where a tick stands, from 0 to 1.
+    pub(crate) fn place_tick(&self, at: f64) -> f64 {
+        ((at - self.from) / (self.to - self.from)).clamp(0.0, 1.0)
+    }
+}
+
+/// 0, step, 2 step … up to `to`.
+fn multiples(step: f64, to: f64) -> impl Iterator<Item = f64> {
+    (0_u32..).map(move |n| f64::from(n) * step).take_while(move |at| *at <= to)
+}
+
+/// The smallest of 1, 2, 2.5 and 5 times a power of ten that is at least `rough`.
+fn round_step(rough: f64) -> f64 {
+    let power = 10_f64.powf(rough.log10().floor());
+    let step = [1.0, 2.0, 2.5, 5.0].into_iter().find(|digit| digit * power >= rough * 0.999);
+    step.unwrap_or(10.0) * power
+}
+
+fn time_label(at_s: f64, step_s: f64) -> String {
+    let seconds = at_s.round() as u64;
+    if step_s >= 3_600.0 {
+        format!("{} h", seconds / 3_600)
+    } else if step_s >= 60.0 {
+        format!("{} min", seconds / 60)
+    } else if seconds >= 60 && step_s >= 15.0 {
+        format!("{}:{:02} min", seconds / 60, seconds % 60)
+    } else {
+        format!("{seconds} s")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(axis: &Axis) -> Vec<&str> {
+        axis.ticks.iter().map(|(_, label)| label.as_str()).collect()
+    }
+
+    #[test]
+    fn ticks_are_round_numbers() {
+        assert_eq!(labels(&Axis::from_zero(230.0, 5)), ["0", "50", "100", "150", "200"]);
+        assert_eq!(labels(&Axis::from_zero(0.0, 5)), ["0", "0.2", "0.4", "0.6", "0.8", "1"]);
+        assert_eq!(labels(&Axis::time(22.0, 8)), ["0 s", "5 s", "10 s", "15 s", "20 s"]);
+        assert_eq!(labels(&Axis::time(7_200.0, 5)), ["0 min", "30 min", "60 min", "90 min", "120 min"]);
+        assert_eq!(labels(&Axis::fitting(3.0, 120.0, 6)), ["5", "10", "20", "50", "100"]);
+    }
+
+    #[test]
+    fn a_value_stands_where_its_logarithm_does() {
+        let axis = Axis { from: 0.0, to: 2.0, ticks: Vec::new(), log: true };
+        assert!((axis.place(10.0) - 0.5).abs() < 1e-12);
+        assert!(axis.place(0.0).abs() < 1e-12);
+    }
+}

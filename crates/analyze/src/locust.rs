@@ -1,0 +1,322 @@
+//! Locust's four CSV files, for tools that read those.
+//!
+//! Columns and file names are those of Locust 2.47 (`locust/stats.py`, `StatsCSVFileWriter`). The
+//! figures are ours: measured requests only, response times of answered requests, exact percentiles,
+//! `N/A` for what is not known. As in Locust, `Requests/s` counts failed requests too, and a row of
+//! the history has the rates of its second and totals up to it.
+
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use squall_core::plan::Load;
+
+use crate::analysis::Analysis;
+use crate::error::AnalyzeError;
+use crate::figures::Group;
+use crate::frame::Frame;
+use crate::percentile::{Percentile, Sorted, ms};
+
+const SECOND_NS: i64 = 1_000_000_000;
+
+/// Locust's percentiles and the names of their columns.
+const PERCENTILES: [(u32, &str); 11] = [
+    (5_000, "50%"),
+    (6_600, "66%"),
+    (7_500, "75%"),
+    (8_000, "80%"),
+    (9_000, "90%"),
+    (9_500, "95%"),
+    (9_800, "98%"),
+    (9_900, "99%"),
+    (9_990, "99.9%"),
+    (9_999, "99.99%"),
+    (10_000, "100%"),
+];
+
+const STATS: [&str; 11] = [
+    "Type",
+    "Name",
+    "Request Count",
+    "Failure Count",
+    "Median Response Time",
+    "Average Response Time",
+    "Min Response Time",
+    "Max Response Time",
+    "Average Content Size",
+    "Requests/s",
+    "Failures/s",
+];
+const HISTORY_FRONT: [&str; 6] = ["Timestamp", "User Count", "Type", "Name", "Requests/s", "Failures/s"];
+const HISTORY_BACK: [&str; 7] = [
+    "Total Request Count",
+    "Total Failure Count",
+    "Total Median Response Time",
+    "Total Average Response Time",
+    "Total Min Response Time",
+    "Total Max Response Time",
+    "Total Average Content Size",
+];
+const FAILURES: [&str; 6] = ["Method", "Name", "Error", "Occurrences", "First Seen", "Last Seen"];
+const EXCEPTIONS: [&str; 4] = ["Count", "Message", "Traceback", "Nodes"];
+
+/// In place of a figure that is not known.
+const UNKNOWN: &str = "N/A";
+/// Locust's `Type` of every request.
+const TYPE: &str = "search";
+
+/// Writes `PREFIX_stats.csv`, `_stats_history.csv`, `_failures.csv` and `_exceptions.csv`.
+pub(crate) fn write(analysis: &Analysis, prefix: &Path) -> Result<Vec<PathBuf>, AnalyzeError> {
+    let files = [
+        ("_stats.csv", stats(analysis)),
+        ("_stats_history.csv", history(analysis)),
+        ("_failures.csv", failures(analysis)),
+        // A failed request is a row with an outcome; exceptions of a script there are none.
+        ("_exceptions.csv", vec![EXCEPTIONS.map(str::to_owned).to_vec()]),
+    ];
+    let mut written = Vec::new();
+    for (suffix, rows) in files {
+        let mut path = prefix.as_os_str().to_owned();
+        path.push(suffix);
+        let path = PathBuf::from(path);
+        write_csv(&path, &rows).map_err(|source| AnalyzeError::Write { path: path.clone(), source })?;
+        written.push(path);
+    }
+    Ok(written)
+}
+
+fn write_csv(path: &Path, rows: &[Vec<String>]) -> std::io::Result<()> {
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        std::fs::create_dir_all(parent)?;
+    }
+    let mut writer = csv::Writer::from_path(path)?;
+    for row in rows {
+        writer.write_record(row)?;
+    }
+    writer.flush()
+}
+
+/// `common` as the tool that Squall replaces names it.
+fn name(class: &str) -> String {
+    format!("{class}_query")
+}
+
+fn percentile_names() -> impl Iterator<Item = String> {
+    PERCENTILES.iter().map(|(_, name)| (*name).to_owned())
+}
+
+fn milliseconds(ns: Option<i64>) -> String {
+    ns.map_or_else(|| UNKNOWN.to_owned(), |ns| ms(ns).to_string())
+}
+
+fn number(value: Option<f64>) -> String {
+    value.map_or_else(|| UNKNOWN.to_owned(), |value| value.to_string())
+}
+
+fn quotient(sum: u64, count: u64) -> Option<f64> {
+    (count > 0).then(|| sum as f64 / count as f64)
+}
+
+fn stats(analysis: &Analysis) -> Vec<Vec<String>> {
+    let header = STATS.map(str::to_owned).into_iter().chain(percentile_names());
+    let mut rows = vec![header.collect::<Vec<_>>()];
+    let length_s = analysis.spans.length_s();
+    let mut add = |kind: &str, name: String, group: &Group| {
+        let figures = &group.figures;
+        let rate = |count: u64| number((length_s > 0.0).then(|| count as f64 / length_s));
+        let mut row = vec![
+            kind.to_owned(),
+            name,
+            figures.requests.to_string(),
+            figures.failures.to_string(),
+            milliseconds(group.response.percentile(Percentile::P50)),
+            number(figures.response_ms.mean),
+            milliseconds(group.response.min()),
+            milliseconds(group.response.max()),
+            number(quotient(group.bytes_in, figures.requests)),
+            rate(figures.requests),
+            rate(figures.failures),
+        ];
+        row.extend(percentiles(&group.response));
+        rows.push(row);
+    };
+    for (class, group) in &analysis.groups.classes {
+        add(TYPE, name(class), group);
+    }
+    add("", "Aggregated".to_owned(), &analysis.groups.total);
+    rows
+}
+
+fn percentiles(response: &Sorted) -> impl Iterator<Item = String> + '_ {
+    PERCENTILES
+        .iter()
+        .map(|(hundredths, _)| milliseconds(response.percentile(Percentile::of_hundredths(*hundredths))))
+}
+
+/// Response times in the order of their arrival, of which any percentile so far can be asked.
+///
+/// A binary indexed tree over the ranks of all values: both adding one and finding the k-th smallest
+/// take log n steps (Fenwick, Software: Practice and Experience 1994).
+struct Running<'a> {
+    all: &'a Sorted,
+    tree: Vec<u32>,
+    count: usize,
+    sum_ns: i128,
+    min_ns: Option<i64>,
+    max_ns: Option<i64>,
+}
+
+impl<'a> Running<'a> {
+    fn new(all: &'a Sorted) -> Self {
+        Self { all, tree: vec![0; all.len() + 1], count: 0, sum_ns: 0, min_ns: None, max_ns: None }
+    }
+
+    /// Adds a value, which must be one of all.
+    fn add(&mut self, ns: i64) {
+        let mut index = self.all.values().partition_point(|value| *value < ns) + 1;
+        while index < self.tree.len() {
+            self.tree[index] += 1;
+            index += index & index.wrapping_neg();
+        }
+        self.count += 1;
+        self.sum_ns += i128::from(ns);
+        self.min_ns = Some(self.min_ns.map_or(ns, |min| min.min(ns)));
+        self.max_ns = Some(self.max_ns.map_or(ns, |max| max.max(ns)));
+    }
+
+    fn percentile(&self, percentile: Percentile) -> Option<i64> {
+        if self.count < percentile.min_rows() {
+            return None;
+        }
+        let mut left = percentile.rank(self.count);
+        let mut index = 0;
+        let mut step = self.tree.len().next_power_of_two();
+        while step > 0 {
+            let next = index + step;
+            if next < self.tree.len() && (self.tree[next] as usize) < left {
+                index = next;
+                left -= self.tree[next] as usize;
+            }
+            step /= 2;
+        }
+        self.all.values().get(index).copied()
+    }
+
+    fn mean_ms(&self) -> Option<f64> {
+        (self.count > 0).then(|| self.sum_ns as f64 / self.count as f64 / 1e6)
+    }
+}
+
+fn history(analysis: &Analysis) -> Vec<Vec<String>> {
+    let front = HISTORY_FRONT.map(str::to_owned).into_iter();
+    let header = front.chain(percentile_names()).chain(HISTORY_BACK.map(str::to_owned));
+    let mut rows = vec![header.collect::<Vec<_>>()];
+    let frame: &Frame = &analysis.frame;
+    let mut order: Vec<usize> =
+        (0..frame.len()).filter(|&row| analysis.spans.contains(frame.due_ns[row])).collect();
+    order.sort_unstable_by_key(|&row| frame.done_ns(row));
+
+    let mut running = Running::new(&analysis.groups.total.response);
+    let (mut requests, mut failures, mut bytes) = (0_u64, 0_u64, 0_u64);
+    let mut next = 0;
+    let first_ns = analysis.spans.iter().next().map_or(0, |span| span.0);
+    let mut second = first_ns.div_euclid(SECOND_NS);
+    while next < order.len() {
+        let end_ns = (second + 1) * SECOND_NS;
+        let (requests_before, failures_before) = (requests, failures);
+        while let Some(&row) = order.get(next).filter(|&&row| frame.done_ns(row) < end_ns) {
+            requests += 1;
+            bytes += u64::from(frame.bytes_in[row]);
+            if frame.outcome[row].is_answered() {
+                running.add(frame.response_ns[row]);
+            } else {
+                failures += 1;
+            }
+            next += 1;
+        }
+        let timestamp = instant(analysis, end_ns).timestamp();
+        let mut row = vec![
+            timestamp.to_string(),
+            users(analysis, end_ns).to_string(),
+            String::new(),
+            "Aggregated".to_owned(),
+            // Of one second, so the count is the rate; Locust writes six places.
+            format!("{}.000000", requests - requests_before),
+            format!("{}.000000", failures - failures_before),
+        ];
+        row.extend(
+            PERCENTILES.iter().map(|(hundredths, _)| {
+                milliseconds(running.percentile(Percentile::of_hundredths(*hundredths)))
+            }),
+        );
+        row.extend([
+            requests.to_string(),
+            failures.to_string(),
+            milliseconds(running.percentile(Percentile::P50)),
+            number(running.mean_ms()),
+            milliseconds(running.min_ns),
+            milliseconds(running.max_ns),
+            number(quotient(bytes, requests)),
+        ]);
+        rows.push(row);
+        second += 1;
+    }
+    rows
+}
+
+/// Users that had begun; an open loop has none.
+fn users(analysis: &Analysis, at_ns: i64) -> u32 {
+    match &analysis.record.plan.load {
+        Load::Open { .. } => 0,
+        Load::Closed { users, spawn_rate, .. } => {
+            let begun = (at_ns as f64 / 1e9 * spawn_rate).floor() + 1.0;
+            if begun >= f64::from(*users) { *users } else { begun as u32 }
+        }
+    }
+}
+
+/// Wall-clock time of an instant since the plan's start.
+pub(crate) fn instant(analysis: &Analysis, ns: i64) -> DateTime<Utc> {
+    let started = analysis.record.started;
+    started.checked_add_signed(TimeDelta::nanoseconds(ns)).unwrap_or(started)
+}
+
+fn failures(analysis: &Analysis) -> Vec<Vec<String>> {
+    let mut rows = vec![FAILURES.map(str::to_owned).to_vec()];
+    for group in &analysis.failures {
+        let code = group.code.map_or_else(String::new, |code| format!(" (code {code})"));
+        let seen = |ns| instant(analysis, ns).format("%Y-%m-%dT%H:%M:%SZ").to_string();
+        rows.push(vec![
+            TYPE.to_owned(),
+            name(&group.class),
+            format!("{}{code}", group.outcome),
+            group.count.to_string(),
+            seen(group.first_ns),
+            seen(group.last_ns),
+        ]);
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_running_percentile_is_that_of_the_values_so_far(
+            values in prop::collection::vec(-20_i64..20, 1..300),
+            so_far in 1_usize..300,
+        ) {
+            let all = Sorted::from(values.clone());
+            let so_far = &values[..so_far.min(values.len())];
+            let mut running = Running::new(&all);
+            so_far.iter().for_each(|value| running.add(*value));
+            for (hundredths, _) in PERCENTILES {
+                let percentile = Percentile::of_hundredths(hundredths);
+                prop_assert_eq!(running.percentile(percentile), Sorted::from(so_far.to_vec()).percentile(percentile));
+            }
+        }
+    }
+}

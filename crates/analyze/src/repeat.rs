@@ -1,0 +1,141 @@
+//! The command line that repeats a run. It names no credentials: a plan has none.
+
+use squall_core::keys::{Command, Key};
+use squall_core::plan::{Load, Plan};
+use squall_core::schema::Transport;
+use squall_core::units::format_duration;
+use squall_core::workload::QueryKind;
+
+/// The command, for a shell; `None` where no command line has this load (several stages).
+pub(crate) fn command(plan: &Plan) -> Option<String> {
+    let mut words = Words::default();
+    words.flag("uri", &plan.server.uri);
+    words.flag("collection-name", &plan.server.collection);
+    if let Some(database) = &plan.server.database {
+        words.flag("database", database);
+    }
+    if plan.server.transport != Transport::Grpc {
+        words.flag("transport", "rest");
+    }
+    match &plan.load {
+        Load::Closed { users, spawn_rate, think_time, run_time } => {
+            words.flag("users", &users.to_string());
+            words.flag("spawn-rate", &spawn_rate.to_string());
+            words.flag("think-time", &think_time.to_string());
+            if let Some(run_time) = run_time {
+                words.flag("run-time", &format_duration(*run_time));
+            }
+        }
+        Load::Open { arrivals, stages } => {
+            let [stage] = stages.as_slice() else {
+                return None;
+            };
+            if (stage.from - stage.to).abs() > f64::EPSILON {
+                return None;
+            }
+            words.flag("rate", &stage.to.to_string());
+            let arrivals = match arrivals {
+                squall_core::schedule::Arrivals::Poisson => "poisson",
+                squall_core::schedule::Arrivals::Even => "even",
+            };
+            words.flag("arrivals", arrivals);
+            if let Some(length) = stage.length {
+                words.flag("run-time", &format_duration(length));
+            }
+            words.flag("max-in-flight", &plan.max_in_flight.to_string());
+        }
+    }
+    words.flag("seed", &plan.seed.to_string());
+    words.flag("warm-up", &format_duration(plan.warm_up));
+    words.flag("drain", &format_duration(plan.drain));
+    words.flag("timeout", &format_duration(plan.timeout));
+    words.flag("threads", &plan.threads.to_string());
+    words.flag("connections", &plan.connections.to_string());
+    if let Some(consistency) = plan.consistency {
+        words.flag("consistency", &format!("{consistency:?}").to_ascii_lowercase());
+    }
+    if let Some(search_params) = &plan.search_params {
+        words.flag("search-params", search_params);
+    }
+    if let Some(output_fields) = &plan.output_fields {
+        words.flag("output-fields", &output_fields.join(","));
+    }
+    for target in plan.targets.iter().filter(|target| target.binding) {
+        words.flag("target", &target.target.to_string());
+    }
+    for (key, value) in &plan.labels {
+        words.flag("label", &format!("{key}={value}"));
+    }
+    words.flag("name", &plan.name);
+    for class in &plan.classes {
+        let kind = match class.kind {
+            QueryKind::Common => "common",
+            QueryKind::Filtered => "filtered",
+            QueryKind::Rare => "rare",
+        };
+        words.variable(&format!("{kind}-query-weight"), &class.weight.to_string());
+        words.variable(&format!("{kind}-query-limit"), &class.limit.to_string());
+    }
+    words.variable("zipf-parameter", &plan.workload.zipf_exponent.to_string());
+    words.variable("workload-seed", &plan.workload.seed.to_string());
+    Some(words.line())
+}
+
+/// A command line in the making; what has its default value is left out.
+#[derive(Default)]
+struct Words {
+    variables: Vec<String>,
+    flags: Vec<String>,
+}
+
+impl Words {
+    fn flag(&mut self, name: &str, value: &str) {
+        if !is_default(name, value) {
+            self.flags.push(format!("--{name} {}", quoted(value)));
+        }
+    }
+
+    /// A setting that may have no flag of its own and then stands in the environment.
+    fn variable(&mut self, name: &str, value: &str) {
+        match Key::find(Command::Run, name) {
+            Some(key) if key.flag => self.flag(name, value),
+            Some(key) if !is_default(name, value) => {
+                self.variables.push(format!("{}={}", key.squall_variable(), quoted(value)));
+            }
+            _ => {}
+        }
+    }
+
+    fn line(self) -> String {
+        let mut words = self.variables;
+        words.push("squall run".to_owned());
+        words.extend(self.flags);
+        words.join(" ")
+    }
+}
+
+fn is_default(name: &str, value: &str) -> bool {
+    Key::find(Command::Run, name).and_then(|key| key.default).is_some_and(|default| default == value)
+}
+
+/// A word as a POSIX shell reads it back.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+%@".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_survives_the_shell() {
+        assert_eq!(quoted("http://10.0.0.5:19530"), "http://10.0.0.5:19530");
+        assert_eq!(quoted("p99 < 120ms"), "'p99 < 120ms'");
+        assert_eq!(quoted("it's $HOME"), r"'it'\''s $HOME'");
+        assert_eq!(quoted(""), "''");
+    }
+}

@@ -1,0 +1,209 @@
+//! Runs that are empty, killed, half there or damaged.
+
+use std::fs;
+use std::fs::OpenOptions;
+use std::os::unix::fs::FileExt;
+
+use squall_analyze::{Options, Outputs, analyze, text};
+use squall_core::row::{BatchBuilder, Outcome, writer_properties};
+use squall_core::run_dir::{RunDir, write_parquet};
+use squall_core::run_record::{ProcessRecord, RunState};
+use squall_core::summary::{ValidityResult, Verdict};
+
+use crate::simulate::{self, Simulation, make_altered, reference_targets};
+use crate::{analysis, check, invalid, run};
+
+/// Every view of a run is made, whatever its rows are.
+fn write_all(run: &RunDir) {
+    let out = tempfile::tempdir().unwrap();
+    let outputs = Outputs {
+        reports: out.path().join("reports"),
+        csv: Some(out.path().join("csv/results")),
+        html: Some(out.path().join("copy.html")),
+    };
+    let written = analyze(run.path(), &Options::default()).unwrap().write(&outputs).unwrap();
+    assert!(written.files.iter().all(|file| fs::metadata(file).unwrap().len() > 0), "{:?}", written.files);
+    assert!(run.summary().is_file());
+}
+
+#[test]
+fn an_empty_run_has_no_figure_and_misses_its_binding_targets() {
+    let data = tempfile::tempdir().unwrap();
+    let simulation = Simulation { targets: reference_targets(true), ..Simulation::default() };
+    let run = make_altered(data.path(), &simulation, Vec::clear).unwrap();
+    let analysis = analyze(run.path(), &Options::default()).unwrap();
+    let totals = &analysis.summary.totals;
+    assert_eq!((totals.requests, totals.error_rate, totals.response_ms.mean), (0, None, None));
+    assert_eq!(analysis.summary.verdict, Verdict::Fail);
+    assert!(analysis.targets.iter().all(|target| target.result.met.is_none()));
+    let text = text::summary(&analysis);
+    assert!(text.contains("Average Response Time: –\n"), "{text}");
+    assert!(text.contains("P99: – (target: <120ms) ✗ (no request was measured)"), "{text}");
+    write_all(&run);
+}
+
+#[test]
+fn a_run_in_which_all_failed_has_counts_and_no_times() {
+    let (_data, run) = run(&Simulation { failures: 1.0, seconds: 5, ..Simulation::default() });
+    let analysis = analyze(run.path(), &Options::default()).unwrap();
+    let totals = &analysis.summary.totals;
+    assert_eq!((totals.requests, totals.failures), (1_000, 1_000));
+    assert_eq!((totals.error_rate, totals.rate), (Some(1.0), Some(0.0)));
+    assert_eq!((totals.response_ms.p50, totals.recall), (None, None));
+    assert_eq!(totals.outcomes.values().sum::<u64>(), 1_000);
+    assert_eq!(analysis.failures.iter().map(|group| group.count).sum::<u64>(), 1_000);
+    write_all(&run);
+}
+
+#[test]
+fn a_class_without_success_leaves_the_others_alone() {
+    let data = tempfile::tempdir().unwrap();
+    let run = make_altered(data.path(), &Simulation::default(), |rows| {
+        for row in rows.iter_mut().filter(|row| row.class == 2) {
+            row.outcome = Outcome::ServerError;
+        }
+    })
+    .unwrap();
+    let analysis = analyze(run.path(), &Options::default()).unwrap();
+    let rare = &analysis.summary.classes["rare"];
+    assert_eq!((rare.failures, rare.response_ms.p50), (rare.requests, None));
+    assert!(rare.requests > 0);
+    assert_eq!(analysis.summary.classes["common"].failures, 0);
+    assert!(analysis.summary.classes["common"].response_ms.p99.is_some());
+    write_all(&run);
+}
+
+#[test]
+fn a_truncated_part_is_named_and_left_out() {
+    let (_data, run) = run(&Simulation::default());
+    let whole = analyze(run.path(), &Options::default()).unwrap();
+    let part = run.part(2);
+    let length = fs::metadata(&part).unwrap().len();
+    OpenOptions::new().write(true).open(&part).unwrap().set_len(length / 2).unwrap();
+    let analysis = analyze(run.path(), &Options::default()).unwrap();
+    assert_eq!(analysis.unreadable.len(), 1);
+    assert!(analysis.unreadable[0].path.ends_with("part-000002.parquet"));
+    assert!(analysis.summary.totals.requests < whole.summary.totals.requests);
+    assert!(analysis.summary.totals.requests > 0);
+    assert_eq!(invalid(&analysis), ["missing_rows"]);
+    assert_eq!(analysis.summary.verdict, Verdict::Invalid);
+    assert!(text::summary(&analysis).contains("part-000002.parquet cannot be read"));
+    write_all(&run);
+}
+
+#[test]
+fn a_part_with_spoilt_pages_is_named_and_left_out() {
+    let (_data, run) = run(&Simulation::default());
+    let part = run.part(1);
+    let file = OpenOptions::new().write(true).open(&part).unwrap();
+    // The pages come first, the footer that lists them last.
+    file.write_all_at(&[0xff; 600], 16).unwrap();
+    let analysis = analyze(run.path(), &Options::default()).unwrap();
+    assert_eq!(analysis.unreadable.len(), 1, "{:?}", analysis.unreadable);
+    assert!(!analysis.unreadable[0].reason.contains('\n'));
+}
+
+#[test]
+fn a_run_without_generator_parquet_says_what_is_not_known() {
+    let (_data, run) = run(&Simulation::default());
+    fs::remove_file(run.generator()).unwrap();
+    let analysis = analyze(run.path(), &Options::default()).unwrap();
+    assert_eq!(invalid(&analysis), [""; 0]);
+    for name in ["worker_busy", "run_queue", "steal", "throttled"] {
+        let check = check(&analysis, name);
+        assert_eq!((check.result, check.value), (ValidityResult::Warning, None), "{name}");
+        assert!(check.message.contains("there is no generator.parquet"), "{}", check.message);
+    }
+    assert!(check(&analysis, "flow_control").value.is_some(), "run.json counts them, too");
+    write_all(&run);
+}
+
+#[test]
+fn a_killed_run_is_interrupted_and_measured_up_to_its_last_row() {
+    let (_data, run) = run(&Simulation { killed: true, ..Simulation::default() });
+    let analysis = analyze(run.path(), &Options::default()).unwrap();
+    assert_eq!(analysis.summary.run.state, RunState::Interrupted);
+    assert!(analysis.spans.length_s() < 15.0, "{}", analysis.spans.length_s());
+    let rate = analysis.summary.totals.rate.unwrap();
+    assert!((rate - 200.0).abs() < 2.0, "{rate}");
+    assert!(analysis.notes[0].contains("was killed"), "{:?}", analysis.notes);
+    assert_eq!(invalid(&analysis), [""; 0]);
+    write_all(&run);
+}
+
+#[test]
+fn a_run_whose_process_lives_goes_on() {
+    let (_data, run) = run(&Simulation { killed: true, ..Simulation::default() });
+    let mut record = run.read_record().unwrap();
+    record.process = ProcessRecord::current();
+    run.write_record(&record).unwrap();
+    let analysis = analyze(run.path(), &Options::default()).unwrap();
+    assert_eq!(analysis.summary.run.state, RunState::Running);
+    assert!(analysis.notes[0].contains("goes on"));
+}
+
+#[test]
+fn half_a_run_directory_is_one_clear_sentence() {
+    let (_data, run) = run(&Simulation::default());
+    fs::remove_dir_all(run.path().join("requests")).unwrap();
+    let error = analyze(run.path(), &Options::default()).unwrap_err().to_string();
+    assert!(error.contains("is half a run: it has a run.json and no requests/"), "{error}");
+    fs::remove_file(run.path().join("run.json")).unwrap();
+    let error = analyze(run.path(), &Options::default()).unwrap_err().to_string();
+    assert!(error.contains("it has no run.json"), "{error}");
+}
+
+/// Replaces a part by rows whose metadata say `version`.
+fn with_row_version(run: &RunDir, version: Option<&str>) {
+    let plan = run.read_record().unwrap().plan;
+    let mut builder = BatchBuilder::new(&plan.class_names(), &["ramp".into(), "steady".into()]);
+    let batch = builder.finish();
+    let mut schema = (*batch.schema()).clone();
+    schema.metadata.remove("squall.row_version");
+    if let Some(version) = version {
+        schema.metadata.insert("squall.row_version".into(), version.into());
+    }
+    let batch = batch.with_schema(schema.into()).unwrap();
+    write_parquet(&run.part(0), &[batch], writer_properties()).unwrap();
+}
+
+#[test]
+fn rows_of_a_newer_version_are_refused() {
+    let (_data, run) = run(&Simulation::default());
+    with_row_version(&run, Some("2"));
+    let error = analyze(run.path(), &Options::default()).unwrap_err().to_string();
+    assert!(error.contains("part-000000.parquet has rows of version 2"), "{error}");
+    assert!(error.contains("reads up to version 1"), "{error}");
+}
+
+#[test]
+fn rows_without_a_version_are_unreadable() {
+    let (_data, run) = run(&Simulation::default());
+    with_row_version(&run, None);
+    let analysis = analyze(run.path(), &Options::default()).unwrap();
+    assert!(analysis.unreadable[0].reason.contains("row version"));
+}
+
+#[test]
+fn a_run_that_ended_in_its_ramp_measures_nothing() {
+    let analysis = analysis(&Simulation { users: Some(20), seconds: 0, ramp_s: 3, ..Simulation::default() });
+    let measured = analysis.spans.length_s();
+    assert!(measured < 0.2, "{measured}");
+    let (_data, run) = run(&Simulation::default());
+    let mut record = run.read_record().unwrap();
+    record.measured.clear();
+    run.write_record(&record).unwrap();
+    let analysis = analyze(run.path(), &Options::default()).unwrap();
+    assert_eq!((analysis.summary.totals.requests, analysis.summary.totals.rate), (0, None));
+    assert!(text::summary(&analysis).contains("Nothing was measured"));
+    write_all(&run);
+}
+
+#[test]
+fn a_directory_with_pattern_characters_is_read() {
+    let data = tempfile::tempdir().unwrap();
+    let odd = data.path().join("a [b] * c");
+    fs::create_dir(&odd).unwrap();
+    let run = simulate::make(&odd, &Simulation::default()).unwrap();
+    assert_eq!(analyze(run.path(), &Options::default()).unwrap().summary.totals.requests, 4_000);
+}

@@ -1,0 +1,230 @@
+//! Figures, targets, validity and verdict.
+
+use squall_analyze::{Analysis, Options, analyze, text};
+use squall_core::plan::Shard;
+use squall_core::row::Outcome;
+use squall_core::summary::{ValidityResult, Verdict};
+use squall_core::target::PlannedTarget;
+
+use crate::simulate::{Simulation, make_altered, reference_targets};
+use crate::{analysis, check, invalid, run};
+
+fn binding(targets: &[&str]) -> Vec<PlannedTarget> {
+    let target = |text: &&str| PlannedTarget { target: text.parse().unwrap(), binding: true };
+    targets.iter().map(target).collect()
+}
+
+fn judged(simulation: &Simulation, targets: &[&str]) -> Analysis {
+    analysis(&Simulation { targets: binding(targets), ..simulation.clone() })
+}
+
+#[test]
+fn ramp_rows_are_in_no_figure() {
+    let analysis = analysis(&Simulation::default());
+    assert_eq!(analysis.summary.totals.requests, 4_000);
+    assert_eq!(analysis.summary.stages.keys().collect::<Vec<_>>(), ["steady"]);
+    assert_eq!(analysis.summary.stages["steady"].requests, 4_000);
+    let in_buckets: u64 = analysis.series.buckets.iter().map(|bucket| bucket.due).sum();
+    assert_eq!(in_buckets, 4_200, "over time the ramp is shown");
+    let by_class: u64 = analysis.summary.classes.values().map(|figures| figures.requests).sum();
+    assert_eq!(by_class, 4_000);
+}
+
+#[test]
+fn a_stall_shows_in_the_response_time_of_all_that_were_due() {
+    let analysis = analysis(&Simulation { stall_at_s: 10.0, stall_for_s: 2.0, ..Simulation::default() });
+    // 400 of 4,000 were due in the stall and waited one second on average.
+    let p99 = analysis.summary.totals.response_ms.p99.unwrap();
+    assert!((1_700.0..2_100.0).contains(&p99), "{p99}");
+}
+
+#[test]
+fn service_time_leaves_out_backlog_and_lag() {
+    let data = tempfile::tempdir().unwrap();
+    let run = make_altered(data.path(), &Simulation::default(), |rows| {
+        for row in rows.iter_mut() {
+            row.ready_ns += 50_000_000;
+            row.sent_ns = row.sent_ns.map(|sent| sent + 51_000_000);
+            row.done_ns += 51_000_000;
+        }
+    })
+    .unwrap();
+    let figures = analyze(run.path(), &Options::default()).unwrap().summary.totals;
+    let plain = analysis(&Simulation::default()).summary.totals;
+    assert_eq!(figures.service_ms, plain.service_ms);
+    let moved = figures.response_ms.p95.unwrap() - plain.response_ms.p95.unwrap();
+    assert!((moved - 51.0).abs() < 1e-6, "{moved}");
+}
+
+#[test]
+fn a_latency_target_counts_a_failed_request_as_infinitely_late() {
+    let targets = ["p50 < 30ms", "p95 < 100ms", "p99 < 10s", "max < 1h"];
+    let analysis = judged(&Simulation { failures: 0.02, ..Simulation::default() }, &targets[..3]);
+    let met: Vec<_> = analysis.targets.iter().map(|target| (target.result.met, target.infinite)).collect();
+    assert_eq!(met, [(Some(true), false), (Some(true), false), (Some(false), true)]);
+    assert_eq!(analysis.targets[2].result.value, None);
+    assert!(analysis.summary.totals.response_ms.p99.is_some(), "the figure is of answered requests");
+    assert_eq!(analysis.summary.verdict, Verdict::Fail);
+    assert!(
+        text::summary(&analysis).contains("P99: ∞ (target: <10,000ms) ✗"),
+        "{}",
+        text::summary(&analysis)
+    );
+}
+
+#[test]
+fn an_open_loop_has_its_rate_when_99_per_cent_of_the_arrivals_are_answered() {
+    let met = |failures: f64, target: &str| {
+        judged(&Simulation { failures, ..Simulation::default() }, &[target]).targets[0].result.met
+    };
+    assert_eq!(met(0.004, "qps >= 200"), Some(true));
+    assert_eq!(met(0.03, "qps >= 200"), Some(false));
+    assert_eq!(met(0.0, "qps >= 201"), Some(false), "the plan itself is slower");
+    assert_eq!(met(0.0, "qps(common) >= 140"), Some(true));
+    assert_eq!(met(0.0, "qps(common) >= 141"), Some(false));
+}
+
+#[test]
+fn rows_that_never_came_are_missed_arrivals() {
+    let data = tempfile::tempdir().unwrap();
+    let simulation = Simulation { targets: binding(&["qps >= 200"]), ..Simulation::default() };
+    let run = make_altered(data.path(), &simulation, |rows| rows.retain(|row| row.seq % 20 != 0)).unwrap();
+    let analysis = analyze(run.path(), &Options::default()).unwrap();
+    assert_eq!(analysis.targets[0].result.met, Some(false));
+    assert!(analysis.targets[0].note.as_ref().unwrap().contains("of 4,000 arrivals"));
+}
+
+#[test]
+fn a_closed_loop_must_reach_its_rate() {
+    let simulation = Simulation { users: Some(50), ramp_s: 1, ..Simulation::default() };
+    let rate = analysis(&simulation).summary.totals.rate.unwrap();
+    let met = |bound: f64| judged(&simulation, &[&format!("qps >= {bound}")]).targets[0].result.met;
+    assert_eq!(met(rate.floor()), Some(true));
+    assert_eq!(met(rate.ceil()), Some(false));
+}
+
+#[test]
+fn a_closed_loop_says_what_it_hides_and_what_its_users_could_reach() {
+    let analysis = analysis(&Simulation { users: Some(50), ramp_s: 1, ..Simulation::default() });
+    let mean_s = analysis.summary.totals.response_ms.mean.unwrap() / 1e3;
+    let most = ((50.0 / (0.3 + mean_s)) * 10.0_f64).round() / 10.0;
+    let note = analysis.notes.iter().find(|note| note.starts_with("Closed loop")).unwrap();
+    assert!(note.contains("the percentiles hide it"), "{note}");
+    assert!(note.contains(&format!("50 users could reach {most} requests/s at most")), "{note}");
+}
+
+#[test]
+fn a_binding_target_that_cannot_be_known_fails_the_run() {
+    let few = Simulation { rate: 4.0, ..Simulation::default() };
+    let analysis = judged(&few, &["p99 < 10s"]);
+    assert_eq!((analysis.targets[0].result.value, analysis.targets[0].result.met), (None, None));
+    assert_eq!(analysis.summary.verdict, Verdict::Fail);
+    let no_class = judged(&few, &["p50(exotic) < 10s"]);
+    assert_eq!(no_class.summary.verdict, Verdict::Fail);
+    assert!(no_class.targets[0].note.as_ref().unwrap().contains("no class `exotic`"));
+}
+
+#[test]
+fn advisory_targets_decide_nothing() {
+    let simulation = Simulation { median_ms: 500.0, ..Simulation::default() };
+    let advisory = analysis(&Simulation { targets: reference_targets(false), ..simulation.clone() });
+    assert_eq!(advisory.summary.verdict, Verdict::None);
+    assert!(advisory.targets.iter().any(|target| target.result.met == Some(false)));
+    let binding = analysis(&Simulation { targets: reference_targets(true), ..simulation });
+    assert_eq!(binding.summary.verdict, Verdict::Fail);
+}
+
+#[test]
+fn options_replace_the_targets_of_the_plan() {
+    let (_data, run) = run(&Simulation { targets: binding(&["p50 < 1us"]), ..Simulation::default() });
+    let options = Options { targets: Some(binding(&["p50 < 1s"])) };
+    assert_eq!(analyze(run.path(), &options).unwrap().summary.verdict, Verdict::Pass);
+    assert_eq!(analyze(run.path(), &Options::default()).unwrap().summary.verdict, Verdict::Fail);
+}
+
+#[test]
+fn a_late_generator_is_invalid_before_anything_else() {
+    let analysis = judged(&Simulation { lag_us: 8_000.0, ..Simulation::default() }, &["p50 < 1us"]);
+    assert_eq!(invalid(&analysis), ["lag"]);
+    assert_eq!(analysis.summary.verdict, Verdict::Invalid);
+    let check = check(&analysis, "lag");
+    assert!(check.value.unwrap() > check.limit.unwrap());
+    assert!(check.message.contains("--threads"), "{}", check.message);
+}
+
+#[test]
+fn a_slow_server_never_makes_a_run_invalid() {
+    let data = tempfile::tempdir().unwrap();
+    let run = make_altered(data.path(), &Simulation::default(), |rows| {
+        for row in rows.iter_mut() {
+            // Seven seconds of backlog, and a tenth never sent for want of a place.
+            row.ready_ns += 7_000_000_000;
+            row.sent_ns = row.sent_ns.map(|sent| sent + 7_000_000_000);
+            row.done_ns += 7_000_000_000;
+            if row.seq % 10 == 0 {
+                row.outcome = Outcome::Unsent;
+                row.sent_ns = None;
+            }
+        }
+    })
+    .unwrap();
+    let analysis = analyze(run.path(), &Options::default()).unwrap();
+    assert_eq!(invalid(&analysis), [""; 0]);
+    assert_eq!(analysis.summary.totals.outcomes["unsent"], 400);
+}
+
+#[test]
+fn a_busy_worker_is_invalid() {
+    let analysis = analysis(&Simulation { worker_busy: 0.95, ..Simulation::default() });
+    assert_eq!(invalid(&analysis), ["worker_busy"]);
+    assert_eq!(check(&analysis, "worker_busy").value, Some(1.0));
+}
+
+#[test]
+fn counts_of_the_record_make_a_run_invalid() {
+    type Spoil = fn(&mut squall_core::run_record::RunTotals);
+    let spoilt: [(&str, Spoil); 4] = [
+        ("dropped_rows", |totals| totals.dropped_rows = 1),
+        ("missing_rows", |totals| totals.rows += 1),
+        ("due_not_sent", |totals| totals.due_not_sent = 9),
+        ("clock", |totals| totals.clock_disagreement_ms = -101.0),
+    ];
+    let (_data, run) = run(&Simulation::default());
+    let whole = run.read_record().unwrap();
+    for (name, spoil) in spoilt {
+        let mut record = whole.clone();
+        spoil(record.totals.as_mut().unwrap());
+        run.write_record(&record).unwrap();
+        assert_eq!(invalid(&analyze(run.path(), &Options::default()).unwrap()), [name]);
+    }
+}
+
+#[test]
+fn a_server_on_the_same_host_is_a_warning() {
+    let analysis = judged(&Simulation { same_host: true, ..Simulation::default() }, &["p50 < 1s"]);
+    assert_eq!(check(&analysis, "same_host").result, ValidityResult::Warning);
+    assert_eq!(analysis.summary.verdict, Verdict::Pass);
+}
+
+#[test]
+fn a_shard_judges_no_target() {
+    let (_data, run) = run(&Simulation { targets: binding(&["p50 < 1us"]), ..Simulation::default() });
+    let mut record = run.read_record().unwrap();
+    record.shard = Shard { index: 1, count: 2 };
+    run.write_record(&record).unwrap();
+    let analysis = analyze(run.path(), &Options::default()).unwrap();
+    assert_eq!(analysis.summary.verdict, Verdict::None);
+    assert_eq!(analysis.targets[0].result.met, None);
+}
+
+#[test]
+fn short_answers_are_no_failures() {
+    let data = tempfile::tempdir().unwrap();
+    let run = make_altered(data.path(), &Simulation::default(), |rows| {
+        rows.iter_mut().filter(|row| row.seq % 4 == 0).for_each(|row| row.outcome = Outcome::Short);
+    })
+    .unwrap();
+    let totals = analyze(run.path(), &Options::default()).unwrap().summary.totals;
+    assert_eq!((totals.failures, totals.short_rate), (0, Some(0.25)));
+    assert_eq!(totals.rate, Some(200.0));
+}
