@@ -52,13 +52,13 @@
 //! below 5.5 %. Rows that came after the graph was built are scanned; when they are many, the graph
 //! is built anew behind the scenes.
 //!
-//! The choice of usearch over hnsw_rs, measured on two shared cores (CPU time; a third less when the
-//! machine is idle) with the demo's data: 20,000 × 768 unit vectors drawn from normals, the hardest there
+//! The choice of usearch over hnsw_rs, measured on two cores busy with other work (so in CPU time, both
+//! cores together; what an idle machine needs was not measured) with the demo's data: 20,000 × 768 unit vectors drawn from normals, the hardest there
 //! is, since all distances are nearly equal; 200 queries, L2, limit 10:
 //!
 //! | | usearch 2.26 (no features) | hnsw_rs 0.3.5 (`simdeez_f`) |
 //! |---|---|---|
-//! | cold build | 35 s (needs a C++ compiler) | 107 s |
+//! | cold build of a program with it | 35 s (needs a C++ compiler) | 107 s |
 //! | index, M 12, efConstruction 40 | 15.4 s | 16.3 s |
 //! | index, M 16, efConstruction 64 | 30.8 s | 26.1 s |
 //! | search, ef 64, M 12: recall, time | 0.16, 0.95 ms | 0.16, 1.45 ms |
@@ -68,7 +68,7 @@
 //! | search, ef 512, M 12: recall, time | 0.57, 5.8 ms | 0.63, 10.5 ms |
 //!
 //! An exact scan of the same rows takes 3.6 ms; it waits for memory. Walks under a filter lose to it
-//! in both, which is what the rule above is for. hnsw_rs brings 60 crates more; usearch's `numkong`
+//! in both, which is what the rule above is for. hnsw_rs brings dozens of crates more; usearch's `numkong`
 //! feature, SIMD kernels for every processor, costs minutes of compiling. On data with structure
 //! (clusters, as embeddings have) the same graph reaches a recall of 0.95 and more; the tests hold it to
 //! that.
