@@ -1,0 +1,48 @@
+//! `squall analyze RUN`.
+
+use std::path::{Path, PathBuf};
+
+use clap::ArgMatches;
+use squall_analyze::{Analysis, Options, Outputs};
+use squall_core::run_record::RunState;
+use squall_core::summary::{Summary, Verdict};
+
+use crate::exit::{Exit, Failure};
+
+pub(crate) fn execute(matches: &ArgMatches) -> Result<Exit, Failure> {
+    let run = matches.get_one::<String>("run").expect("clap requires it");
+    let reports = matches.get_one::<String>("reports").expect("it has a default");
+    let analysis = report(Path::new(run), Path::new(reports), matches)?;
+    // A run that was stopped was judged when it was; here the report is what was asked for.
+    Ok(match verdict_exit(&analysis.summary) {
+        Exit::Interrupted => Exit::Done,
+        exit => exit,
+    })
+}
+
+/// Analyses the run, writes all that was asked for and prints the summary.
+pub(crate) fn report(run: &Path, reports: &Path, matches: &ArgMatches) -> Result<Analysis, Failure> {
+    let analysis = squall_analyze::analyze(run, &Options::default())?;
+    let path = |name: &str| matches.try_get_one::<String>(name).ok().flatten().map(PathBuf::from);
+    let outputs = Outputs { reports: reports.to_owned(), csv: path("csv"), html: path("html") };
+    let written = analysis.write(&outputs)?;
+    let json = matches.try_get_one::<String>("format").ok().flatten().is_some_and(|format| format == "json");
+    if json {
+        println!("{}", serde_json::to_string_pretty(&analysis.summary).map_err(Failure::failed)?);
+    }
+    eprint!("\n{}", squall_analyze::text::summary(&analysis));
+    eprintln!("\nReport:  {}", written.report.join("report.html").display());
+    eprintln!("Rows:    {}", run.join("requests").display());
+    Ok(analysis)
+}
+
+/// The exit code of a run's summary: invalid before a missed target.
+pub(crate) fn verdict_exit(summary: &Summary) -> Exit {
+    match (summary.run.state, summary.verdict) {
+        (RunState::Failed, _) => Exit::Failed,
+        (RunState::Interrupted, _) => Exit::Interrupted,
+        (_, Verdict::Invalid) => Exit::Invalid,
+        (_, Verdict::Fail) => Exit::TargetMissed,
+        (_, Verdict::Pass | Verdict::None) => Exit::Done,
+    }
+}

@@ -1,0 +1,107 @@
+//! `squall demo`: the sandbox as a process of its own, setup, run, report.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, ChildStdin, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use clap::ArgMatches;
+use squall_core::config::{Layer, Settings};
+use squall_core::keys::Command;
+use squall_core::run_config::RunConfig;
+use squall_setup::SetupConfig;
+
+use crate::commands::run::drive;
+use crate::commands::setup::{endpoint, seed};
+use crate::exit::{Exit, Failure};
+
+const ROWS: &str = "20000";
+const DIMENSION: &str = "768";
+const RATE: &str = "200";
+const RUN_TIME: &str = "20s";
+
+pub(crate) async fn execute(matches: &ArgMatches) -> Result<Exit, Failure> {
+    let sandbox = SandboxProcess::start()?;
+    let given = |name: &str| matches.get_one::<String>(name).cloned().expect("it has a default");
+    let uri = sandbox.uri.as_str();
+
+    let settings =
+        demo_settings(Command::Setup, &[("uri", uri), ("num-vectors", ROWS), ("dimension", DIMENSION)]);
+    let config = SetupConfig::new(&settings, false)?;
+    seed(&config, &endpoint(&config.server, &settings)?).await?;
+
+    eprintln!();
+    let (data, reports) = (given("data"), given("reports"));
+    let run = [
+        ("uri", uri),
+        ("rate", RATE),
+        ("run-time", RUN_TIME),
+        ("name", "demo"),
+        ("data", data.as_str()),
+        ("reports", reports.as_str()),
+    ];
+    let settings = demo_settings(Command::Run, &run);
+    let config = RunConfig::new(&settings)?;
+    let endpoint = endpoint(&config.plan.server, &settings)?;
+    drive(config, endpoint, matches).await
+}
+
+/// The demo's own settings; the environment is for real servers and must not reach it.
+fn demo_settings(command: Command, values: &[(&str, &str)]) -> Settings {
+    let given = values.iter().map(|(name, value)| ((*name).to_owned(), vec![(*value).to_owned()]));
+    Settings::resolve(command, &[Layer::flags(command, given)])
+}
+
+/// The sandbox in a process of its own. It ends when its standard input does, which the system
+/// closes however this process ends.
+struct SandboxProcess {
+    uri: String,
+    child: Child,
+    stdin: Option<ChildStdin>,
+}
+
+impl SandboxProcess {
+    fn start() -> Result<Self, Failure> {
+        let program = std::env::current_exe().map_err(Failure::failed)?;
+        let mut child = std::process::Command::new(program)
+            .args(["sandbox", "--port", "0", "--exit-with-stdin"])
+            .env_remove("SQUALL_SANDBOX_TOKEN")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(Failure::failed)?;
+        let stdin = child.stdin.take();
+        let stdout = child.stdout.take();
+        let mut process = Self { uri: String::new(), child, stdin };
+        let (sender, first_line) = mpsc::channel();
+        if let Some(stdout) = stdout {
+            std::thread::spawn(move || {
+                let mut line = String::new();
+                let _ = BufReader::new(stdout).read_line(&mut line);
+                let _ = sender.send(line);
+            });
+        }
+        let line = first_line.recv_timeout(Duration::from_secs(30)).unwrap_or_default();
+        let uri = line.trim().strip_prefix("listening on ").ok_or_else(|| {
+            Failure::failed(anyhow::anyhow!("the sandbox did not start; try `squall sandbox` to see why"))
+        })?;
+        process.uri = uri.to_owned();
+        eprintln!("sandbox at {uri}");
+        Ok(process)
+    }
+}
+
+impl Drop for SandboxProcess {
+    fn drop(&mut self) {
+        drop(self.stdin.take());
+        // It has nothing to finish; waiting long for it would only hide the report.
+        for _ in 0..50 {
+            if matches!(self.child.try_wait(), Ok(Some(_))) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,198 @@
+//! `squall run`.
+
+use std::path::Path;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use clap::ArgMatches;
+use squall_core::config::Settings;
+use squall_core::keys::Command;
+use squall_core::plan::{Plan, Shard};
+use squall_core::run_config::{RunConfig, asks_filtered};
+use squall_core::units::format_duration;
+use squall_milvus::Endpoint;
+use squall_run::{Event, RunError, RunReport, Stop, StopHandle};
+
+use crate::commands::analyze::{report, verdict_exit};
+use crate::commands::setup::endpoint;
+use crate::exit::{Exit, Failure};
+use crate::layers;
+use crate::signals::{Asked, Signals};
+
+/// Time that answers have after SIGTERM, at most: whoever sends it soon sends SIGKILL.
+const TERMINATE_DRAIN: Duration = Duration::from_secs(10);
+
+pub(crate) async fn execute(matches: &ArgMatches) -> Result<Exit, Failure> {
+    refuse_distributed(matches)?;
+    let (settings, mut notes) = layers::settings(Command::Run, matches)?;
+    let config = RunConfig::new(&settings)?;
+    if let Some(file) = matches.get_one::<String>("file") {
+        notes.push(format!("-f {file} has no effect: Squall's workload is built in, and settings change it"));
+    }
+    for note in notes.iter().chain(&config.notes) {
+        eprintln!("note: {note}");
+    }
+    if matches.get_flag("dry-run") {
+        return dry_run(&settings, &config.plan, matches);
+    }
+    let endpoint = endpoint(&config.plan.server, &settings)?;
+    drive(config, endpoint, matches).await
+}
+
+/// Runs the plan, then analyses and reports: what `run` and `demo` share.
+pub(crate) async fn drive(
+    config: RunConfig,
+    endpoint: Endpoint,
+    matches: &ArgMatches,
+) -> Result<Exit, Failure> {
+    writable(&config.data)?;
+    writable(&config.reports)?;
+
+    let RunConfig { mut plan, dimension, data, reports, .. } = config;
+    let filters = if asks_filtered(&plan.classes) { plan.workload.filters.as_slice() } else { &[] };
+    let preflight = squall_run::preflight(&endpoint, &plan.server, dimension, filters).await?;
+    plan.workload.dimension = preflight.dimension;
+
+    let signals = Signals::listen().map_err(Failure::failed)?;
+    let (stop, stop_signal) = Stop::new();
+    let watching = tokio::spawn(watch(signals, stop));
+    let (events, received) = mpsc::channel();
+    let drawing = std::thread::spawn(move || draw(&received));
+    let result: Result<RunReport, RunError> = tokio::task::spawn_blocking(move || {
+        squall_run::execute(plan, endpoint, preflight, &data, Shard::WHOLE, events, stop_signal)
+    })
+    .await
+    .map_err(|error| Failure::failed(anyhow::anyhow!("the load generator broke off: {error}")))?;
+    // A panic while drawing has been printed by its own thread.
+    let _ = drawing.join();
+    watching.abort();
+
+    let (run_dir, failure) = match result {
+        Ok(done) => (done.run_dir, None),
+        Err(error) => match error.run_dir().map(Path::to_owned) {
+            // Rows were written before it failed: they are worth a report.
+            Some(run_dir) => (run_dir, Some(error)),
+            None => return Err(error.into()),
+        },
+    };
+    let analysis = report(&run_dir, &reports, matches);
+    if let Some(error) = failure {
+        return Err(error.into());
+    }
+    Ok(verdict_exit(&analysis?.summary))
+}
+
+/// Locust's ways of running on several machines.
+fn refuse_distributed(matches: &ArgMatches) -> Result<(), Failure> {
+    for flag in ["master", "worker"] {
+        if matches.get_flag(flag) {
+            return Err(Failure::usage(format!(
+                "--{flag} is Locust's: Squall needs no master; start the same command n times with --shard 0/n … once your version has it, or raise --threads on one machine"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a directory can be written to, before any load is made for nothing.
+fn writable(directory: &Path) -> Result<(), Failure> {
+    let probe = directory.join(format!(".squall-{}", std::process::id()));
+    std::fs::create_dir_all(directory)
+        .and_then(|()| std::fs::write(&probe, b""))
+        .and_then(|()| std::fs::remove_file(&probe))
+        .map_err(|error| {
+            Failure::failed(anyhow::anyhow!(
+                "cannot write to {}: {error}; give another directory with --data or --reports",
+                directory.display()
+            ))
+        })
+}
+
+/// The first signal stops the load and drains; the second stops at once.
+async fn watch(mut signals: Signals, stop: StopHandle) {
+    loop {
+        let asked = signals.next().await;
+        if stop.is_stopped() {
+            eprintln!("stopping at once");
+            stop.abort();
+        } else {
+            eprintln!("stopping: no more requests; waiting for answers (again to stop at once)");
+            stop.stop((asked == Asked::Terminate).then_some(TERMINATE_DRAIN));
+        }
+    }
+}
+
+fn draw(events: &mpsc::Receiver<Event>) {
+    for event in events {
+        match event {
+            Event::Preparing { queries } => eprintln!("preparing {queries} queries"),
+            Event::Connected { connections, took } => {
+                eprintln!("{connections} connections open after {:.1} s", took.as_secs_f64());
+            }
+            Event::Started { run_dir, planned, length } => {
+                let requests = planned.map_or_else(String::new, |planned| format!(", {planned} requests"));
+                let length = length.map_or_else(|| "until Ctrl-C".to_owned(), format_duration);
+                eprintln!("run {}: {length}{requests}", run_dir.display());
+            }
+            Event::Warning(warning) => eprintln!("warning: {warning}"),
+            Event::Second(line) => eprintln!("{line}"),
+            Event::Draining { in_flight, at_most, .. } if in_flight > 0 => {
+                eprintln!("waiting for {in_flight} answers, {} at most", format_duration(at_most));
+            }
+            Event::Draining { .. } | Event::Merging { .. } | Event::Finished { .. } => {}
+        }
+    }
+}
+
+/// Prints the plan and where each value came from.
+fn dry_run(settings: &Settings, plan: &Plan, matches: &ArgMatches) -> Result<Exit, Failure> {
+    if matches.get_one::<String>("format").is_some_and(|format| format == "json") {
+        println!("{}", serde_json::to_string_pretty(plan).map_err(Failure::failed)?);
+        return Ok(Exit::Done);
+    }
+    println!("{}", plan_text(plan));
+    println!("Settings:");
+    for shown in settings.shown() {
+        println!("  {:<22} {:<28} {}", shown.name, shown.value, shown.origin);
+    }
+    Ok(Exit::Done)
+}
+
+/// The plan in words.
+fn plan_text(plan: &Plan) -> String {
+    use std::fmt::Write;
+
+    let mut text = String::from("Plan:\n");
+    let length = plan.length().map_or_else(|| "until Ctrl-C".to_owned(), format_duration);
+    // Writing to a String cannot fail.
+    let _ = match (&plan.load, plan.open_schedule().and_then(|schedule| schedule.total())) {
+        (squall_core::plan::Load::Closed { users, spawn_rate, think_time, .. }, _) => writeln!(
+            text,
+            "  closed loop: {users} users, {spawn_rate}/s started, thinking {think_time}, {length}\n  \
+             they can ask at most {:.0} requests/s, if every answer came at once",
+            most_requests(*users, think_time.mean())
+        ),
+        (squall_core::plan::Load::Open { arrivals, stages }, total) => {
+            let rate = stages.last().map_or(0.0, |stage| stage.to);
+            let arrivals = format!("{arrivals:?}").to_lowercase();
+            let total = total.map_or_else(String::new, |total| format!(", {total} requests"));
+            writeln!(text, "  open loop: {rate}/s, {arrivals}, {length}{total}")
+        }
+    };
+    let weights: f64 = plan.classes.iter().map(|class| class.weight).sum();
+    for class in &plan.classes {
+        let share = class.weight / weights * 100.0;
+        let _ = writeln!(text, "  {:<9} {share:>5.1} %, limit {}", class.name, class.limit);
+    }
+    for planned in &plan.targets {
+        let kind = if planned.binding { "binding" } else { "advisory" };
+        let _ = writeln!(text, "  target    {} ({kind})", planned.target);
+    }
+    let _ = writeln!(text, "  work key  {}", plan.work_key());
+    text
+}
+
+/// What `users` can ask at most in a second: Little's law with an answer that takes no time.
+fn most_requests(users: u32, think_time: Duration) -> f64 {
+    f64::from(users) / think_time.as_secs_f64()
+}

@@ -1,0 +1,95 @@
+//! `squall setup`.
+
+use clap::ArgMatches;
+use squall_core::config::Settings;
+use squall_core::keys::Command;
+use squall_core::plan::ServerTarget;
+use squall_milvus::Endpoint;
+use squall_milvus::admin::Admin;
+use squall_setup::{Events, Outcome, SetupConfig, SetupReport};
+use tokio_util::sync::CancellationToken;
+
+use crate::exit::{Exit, Failure};
+use crate::layers;
+use crate::progress;
+use crate::signals::Signals;
+
+pub(crate) async fn execute(matches: &ArgMatches) -> Result<Exit, Failure> {
+    let (settings, notes) = layers::settings(Command::Setup, matches)?;
+    for note in notes {
+        eprintln!("note: {note}");
+    }
+    let config = SetupConfig::new(&settings, matches.get_flag("drop-existing"))?;
+    let report = seed(&config, &endpoint(&config.server, &settings)?).await?;
+    if matches.get_one::<String>("format").is_some_and(|format| format == "json") {
+        println!("{}", serde_json::to_string_pretty(&report).map_err(Failure::failed)?);
+    }
+    Ok(Exit::Done)
+}
+
+/// The server with its credentials.
+pub(crate) fn endpoint(server: &ServerTarget, settings: &Settings) -> Result<Endpoint, Failure> {
+    let token = settings.text("token").map(str::to_owned);
+    let endpoint = Endpoint::new(&server.uri, token, server.database.clone())?;
+    Ok(match settings.text("tls-ca") {
+        Some(path) => endpoint.with_ca_file(path)?,
+        None => endpoint,
+    })
+}
+
+/// Seeds and draws what happens.
+pub(crate) async fn seed(config: &SetupConfig, endpoint: &Endpoint) -> Result<SetupReport, Failure> {
+    let mut signals = Signals::listen().map_err(Failure::failed)?;
+    let cancel = CancellationToken::new();
+    let admin = tokio::select! {
+        admin = Admin::connect(endpoint, config.server.transport) => admin?,
+        _ = signals.next() => return Err(interrupted(config)),
+    };
+    eprintln!(
+        "setup of {} at {}: {} rows × {}, {}",
+        config.server.collection,
+        endpoint.uri(),
+        config.rows,
+        config.dataset.dimension(),
+        config.index
+    );
+    let (events, received) = Events::channel();
+    let drawing = std::thread::spawn(move || progress::draw(&received));
+    let result = {
+        let seeding = squall_setup::seed(&admin, config, &events, &cancel);
+        tokio::pin!(seeding);
+        tokio::select! {
+            result = &mut seeding => result,
+            _ = signals.next() => {
+                cancel.cancel();
+                seeding.await
+            }
+        }
+    };
+    drop(events);
+    // A panic while drawing has been printed by its own thread.
+    let _ = drawing.join();
+    let report = result?;
+    print_closing(&report);
+    Ok(report)
+}
+
+fn interrupted(config: &SetupConfig) -> Failure {
+    squall_setup::SetupError::Interrupted { collection: config.server.collection.clone() }.into()
+}
+
+fn print_closing(report: &SetupReport) {
+    match report.outcome {
+        Outcome::AlreadyThere => eprintln!(
+            "already there: collection {} has the {} rows of {} and the index {}",
+            report.collection, report.rows, report.dataset, report.index
+        ),
+        Outcome::Created => {
+            let total: f64 = report.phases.iter().map(|time| time.seconds).sum();
+            let rate = report
+                .insert_rate
+                .map_or_else(String::new, |rate| format!(", {rate:.0} rows/s while inserting"));
+            eprintln!("ready: {} rows in {total:.1} s{rate}", report.rows);
+        }
+    }
+}

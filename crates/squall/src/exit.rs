@@ -1,0 +1,102 @@
+//! The exit codes, and which error has which: the one table.
+
+use std::process::ExitCode;
+
+use squall_analyze::AnalyzeError;
+use squall_core::config::ConfigError;
+use squall_milvus::EndpointError;
+use squall_run::{PreflightError, RunError};
+use squall_setup::SetupError;
+
+/// How the program ends. When several apply, the first wins: usage, failed, invalid, target missed,
+/// regression; an interrupted run is [`Exit::Interrupted`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// It was done.
+    Done = 0,
+    /// It could not be done: no connection, no collection, disk full, …
+    Failed = 1,
+    /// Wrong usage or configuration.
+    Usage = 2,
+    /// A binding target was missed.
+    TargetMissed = 3,
+    /// The generator, not the server, was the limit.
+    Invalid = 5,
+    /// A signal ended it.
+    Interrupted = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// An error with its exit code.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) exit: Exit,
+    pub(crate) error: anyhow::Error,
+}
+
+impl Failure {
+    /// What could not be done.
+    pub(crate) fn failed(error: impl Into<anyhow::Error>) -> Self {
+        Self { exit: Exit::Failed, error: error.into() }
+    }
+
+    /// What was asked for in a wrong way.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self { exit: Exit::Usage, error: anyhow::Error::msg(message.into()) }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self { exit: Exit::Usage, error: error.into() }
+    }
+}
+
+impl From<EndpointError> for Failure {
+    fn from(error: EndpointError) -> Self {
+        Self { exit: Exit::Usage, error: error.into() }
+    }
+}
+
+impl From<SetupError> for Failure {
+    fn from(error: SetupError) -> Self {
+        let exit = match &error {
+            SetupError::Interrupted { .. } => Exit::Interrupted,
+            _ => Exit::Failed,
+        };
+        Self { exit, error: error.into() }
+    }
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        let exit = match &error {
+            RunError::Stopped => Exit::Interrupted,
+            _ => Exit::Failed,
+        };
+        Self { exit, error: error.into() }
+    }
+}
+
+impl From<PreflightError> for Failure {
+    fn from(error: PreflightError) -> Self {
+        Self::failed(error)
+    }
+}
+
+impl From<AnalyzeError> for Failure {
+    fn from(error: AnalyzeError) -> Self {
+        Self::failed(error)
+    }
+}
+
+impl From<squall_milvus::Error> for Failure {
+    fn from(error: squall_milvus::Error) -> Self {
+        Self::failed(error)
+    }
+}
