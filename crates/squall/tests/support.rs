@@ -9,21 +9,21 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// The program in an empty directory of its own, with nothing of this process's configuration.
-pub struct Workplace {
-    pub directory: TempDir,
+pub(crate) struct Workplace {
+    pub(crate) directory: TempDir,
 }
 
 impl Workplace {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { directory: tempfile::tempdir().expect("a temporary directory") }
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }
 
     /// `squall` with the given words.
-    pub fn squall<S: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = S>) -> Command {
+    pub(crate) fn squall<S: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_squall"));
         command.args(words).current_dir(self.path()).stdin(Stdio::null());
         for (name, _) in std::env::vars_os() {
@@ -45,12 +45,12 @@ impl Workplace {
     }
 
     /// Runs `squall` with the words of one line and waits for it.
-    pub fn line(&self, line: &str) -> Done {
+    pub(crate) fn line(&self, line: &str) -> Done {
         Done::from(self.squall(line.split_whitespace()).output().expect("the program starts"))
     }
 
     /// The only run directory there is.
-    pub fn only_run(&self) -> PathBuf {
+    pub(crate) fn only_run(&self) -> PathBuf {
         let runs: Vec<PathBuf> = std::fs::read_dir(self.path().join("data/runs"))
             .expect("there are runs")
             .map(|entry| entry.expect("an entry").path())
@@ -61,10 +61,10 @@ impl Workplace {
 }
 
 /// What a finished program left.
-pub struct Done {
-    pub code: Option<i32>,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Done {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl From<Output> for Done {
@@ -80,14 +80,14 @@ impl From<Output> for Done {
 impl Done {
     /// Asserts the exit code.
     #[track_caller]
-    pub fn expect(self, code: i32) -> Self {
+    pub(crate) fn expect(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
         self
     }
 
     /// Asserts that stderr is one sentence of error with these parts in it.
     #[track_caller]
-    pub fn says(self, parts: &[&str]) -> Self {
+    pub(crate) fn says(self, parts: &[&str]) -> Self {
         let errors: Vec<&str> = self.stderr.lines().filter(|line| line.starts_with("error: ")).collect();
         assert_eq!(errors.len(), 1, "one sentence of error in:\n{}", self.stderr);
         for part in parts {
@@ -99,20 +99,20 @@ impl Done {
 
     /// Stdout as JSON.
     #[track_caller]
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error} in:\n{}", self.stdout))
     }
 }
 
 /// A sandbox in a process of its own, which ends with this value.
-pub struct SandboxProcess {
-    pub uri: String,
+pub(crate) struct SandboxProcess {
+    pub(crate) uri: String,
     child: Child,
     stdin: Option<ChildStdin>,
 }
 
 impl SandboxProcess {
-    pub fn start(words: &[&str]) -> Self {
+    pub(crate) fn start(words: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_squall"))
             .args(["sandbox", "--port", "0", "--exit-with-stdin"])
             .args(words)
@@ -127,7 +127,7 @@ impl SandboxProcess {
         Self { uri, child, stdin }
     }
 
-    pub fn port(&self) -> &str {
+    pub(crate) fn port(&self) -> &str {
         self.uri.rsplit(':').next().expect("a URI has a port")
     }
 }
@@ -140,7 +140,7 @@ impl Drop for SandboxProcess {
 }
 
 /// The real part that `variable` names; where there is none, says that `test` was skipped.
-pub fn real_part(variable: &str, test: &str) -> Option<String> {
+pub(crate) fn real_part(variable: &str, test: &str) -> Option<String> {
     if let Ok(value) = std::env::var(variable) {
         return Some(value);
     }
@@ -159,7 +159,7 @@ pub fn real_part(variable: &str, test: &str) -> Option<String> {
 
 /// Runs a Python script of this directory and gives back what it printed, as JSON.
 #[track_caller]
-pub fn python(interpreter: &str, script: &str, arguments: &[&str]) -> Value {
+pub(crate) fn python(interpreter: &str, script: &str, arguments: &[&str]) -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python").join(script);
     let output = Command::new(interpreter).arg(path).args(arguments).output().expect("python starts");
     let done = Done::from(output).expect(0);
@@ -167,7 +167,7 @@ pub fn python(interpreter: &str, script: &str, arguments: &[&str]) -> Value {
 }
 
 /// All files below `directory`.
-pub fn files_below(directory: &Path) -> Vec<PathBuf> {
+pub(crate) fn files_below(directory: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut open = vec![directory.to_owned()];
     while let Some(directory) = open.pop() {

@@ -25,8 +25,9 @@ pub(crate) async fn execute(matches: &ArgMatches) -> Result<Exit, Failure> {
     let given = |name: &str| matches.get_one::<String>(name).cloned().expect("it has a default");
     let uri = sandbox.uri.as_str();
 
-    let settings =
-        demo_settings(Command::Setup, &[("uri", uri), ("num-vectors", ROWS), ("dimension", DIMENSION)]);
+    // The sandbox moves no segments about, so there is little to wait for.
+    let seeding = [("uri", uri), ("num-vectors", ROWS), ("dimension", DIMENSION), ("settle", "1s")];
+    let settings = demo_settings(Command::Setup, &seeding);
     let config = SetupConfig::new(&settings, false)?;
     seed(&config, &endpoint(&config.server, &settings)?).await?;
 
