@@ -83,7 +83,7 @@ fn find(target: &Target, case: &Case<'_>) -> Found {
         Ok(value) => value,
         Err(why) => return Found::Unknown(why),
     };
-    let note = value.is_infinite().then(|| {
+    let note = (target.figure.is_latency() && group.figures.failures > 0).then(|| {
         let share = group.figures.error_rate.unwrap_or_default();
         format!("{} failed, each of which counts as infinitely late", percent(share))
     });

@@ -161,9 +161,9 @@ fn with_row_version(run: &RunDir, version: Option<&str>) {
     let mut schema = (*batch.schema()).clone();
     schema.metadata.remove("squall.row_version");
     if let Some(version) = version {
-        schema.metadata.insert("squall.row_version".into(), version.into());
+        schema.metadata.insert("squall.row_version".to_owned(), version.to_owned());
     }
-    let batch = batch.with_schema(schema.into()).unwrap();
+    let batch = arrow_array::RecordBatch::try_new(schema.into(), batch.columns().to_vec()).unwrap();
     write_parquet(&run.part(0), &[batch], writer_properties()).unwrap();
 }
 

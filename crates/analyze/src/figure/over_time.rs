@@ -180,7 +180,7 @@ pub(crate) fn health(analysis: &Analysis, layout: Layout) -> Vec<Panel> {
     };
     let workers = || analysis.health.workers();
     let cpu = vec![
-        health_line(analysis, "whole process", theme::SKY, Join::Sum, analysis.health.process(), cpu),
+        health_line(analysis, "whole process", theme::ORANGE, Join::Sum, analysis.health.process(), cpu),
         health_line(analysis, "busiest worker", theme::BLUE, Join::Largest, workers(), cpu),
     ];
     let lag = vec![either(analysis, "lag P99", theme::VERMILION, Join::Largest, |second| {
