@@ -1,10 +1,10 @@
 //! Is the collection that is there the one that was asked for?
 
 use squall_core::dataset::{Identity, VECTOR_FIELD};
-use squall_core::schema::{Consistency, IndexSpec};
+use squall_core::schema::{CollectionSchema, Consistency, IndexSpec};
 use squall_milvus::admin::Admin;
 
-use crate::{SetupConfig, SetupError};
+use crate::{Events, SetupConfig, SetupError, settle, verify};
 
 /// What stands under the collection's name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,34 +23,62 @@ pub(crate) async fn look(admin: &Admin, config: &SetupConfig) -> Result<Existing
     if !admin.has_collection(collection).await? {
         return Ok(Existing::Absent);
     }
-    let description = admin.describe_collection(collection).await?;
+    let schema = admin.describe_collection(collection).await?.schema;
     let wanted = Identity { dataset: config.dataset.clone(), rows: config.rows };
-    if let Some(difference) = other_identity(&description.schema.description, &wanted) {
-        return Ok(Existing::Different(difference));
-    }
+    let told = match identity(&schema, &wanted) {
+        Told::Other(difference) => return Ok(Existing::Different(difference)),
+        Told::Same => true,
+        Told::Nothing => false,
+    };
     let index = admin.describe_index(collection, VECTOR_FIELD).await?.map(|index| index.spec);
     if let Some(difference) = other_index(index.as_ref(), &config.index) {
         return Ok(Existing::Different(difference));
     }
+    let (events, _) = Events::channel();
     if admin.load_progress(collection).await.unwrap_or(0) < 100 {
         // Counting needs a loaded collection; an index that is there makes that possible.
-        crate::settle::load(admin, collection, &crate::Events::channel().0).await?;
+        settle::load(admin, collection, &events).await?;
     }
     let rows = admin.count(collection, None, Consistency::Strong).await?;
     if rows != config.rows {
         return Ok(Existing::Different(format!("it has {rows} of its {} rows", config.rows)));
     }
-    Ok(Existing::Same)
+    if told {
+        return Ok(Existing::Same);
+    }
+    match verify::read_back(admin, config, &events).await {
+        Ok(()) => Ok(Existing::Same),
+        Err(SetupError::Row { row, .. }) => {
+            Ok(Existing::Different(format!("its row {row} is not that of {}", config.dataset.id())))
+        }
+        Err(error) => Err(error),
+    }
 }
 
-fn other_identity(description: &str, wanted: &Identity) -> Option<String> {
-    let Ok(found) = description.parse::<Identity>() else {
-        return Some("Squall did not make it".to_owned());
+/// What a collection's schema tells of its dataset.
+#[derive(Debug, PartialEq, Eq)]
+enum Told {
+    /// It is the one that was asked for.
+    Same,
+    /// It is another one; why, in a phrase.
+    Other(String),
+    /// Nothing: Milvus Lite keeps no description. The rows themselves must tell.
+    Nothing,
+}
+
+fn identity(schema: &CollectionSchema, wanted: &Identity) -> Told {
+    let Ok(found) = schema.description.parse::<Identity>() else {
+        let same_fields = schema.fields == wanted.dataset.schema(wanted.rows).fields;
+        return if schema.description.is_empty() && same_fields {
+            Told::Nothing
+        } else {
+            Told::Other("Squall did not make it".to_owned())
+        };
     };
     if found == *wanted {
-        return None;
+        return Told::Same;
     }
-    Some(format!(
+    Told::Other(format!(
         "it is {} with {} rows, not {} with {}",
         found.dataset.id(),
         found.rows,
@@ -102,11 +130,18 @@ mod tests {
     }
 
     #[test]
-    fn a_description_tells_whose_collection_it_is() {
+    fn a_schema_tells_whose_collection_it_is_or_nothing() {
         let wanted = Identity { dataset: Dataset::reference(1, 8).unwrap(), rows: 10 };
-        assert_eq!(other_identity(&wanted.to_string(), &wanted), None);
-        assert_eq!(other_identity("my products", &wanted).unwrap(), "Squall did not make it");
-        let other = Identity { rows: 20, ..wanted.clone() };
-        assert!(other_identity(&other.to_string(), &wanted).unwrap().contains("20 rows"));
+        let schema = wanted.dataset.schema(10);
+        assert_eq!(identity(&schema, &wanted), Told::Same);
+        let with = |description: &str| CollectionSchema { description: description.into(), ..schema.clone() };
+        assert_eq!(identity(&with("my products"), &wanted), Told::Other("Squall did not make it".into()));
+        assert_eq!(identity(&with(""), &wanted), Told::Nothing);
+        let fewer = CollectionSchema { fields: schema.fields[..3].to_vec(), ..with("") };
+        assert_eq!(identity(&fewer, &wanted), Told::Other("Squall did not make it".into()));
+        let Told::Other(words) = identity(&wanted.dataset.schema(20), &wanted) else {
+            panic!("20 rows are not 10")
+        };
+        assert!(words.contains("20 rows"), "{words}");
     }
 }

@@ -13,13 +13,23 @@ use crate::{SetupConfig, SetupError};
 /// Rows read back.
 pub(crate) const SAMPLE: u64 = 100;
 
-/// Counts the rows and reads [`SAMPLE`] of them back; the rows are a function of the dataset's seed.
+/// Counts the rows and reads some of them back.
 pub(crate) async fn verify(admin: &Admin, config: &SetupConfig, events: &Events) -> Result<(), SetupError> {
     let collection = &config.server.collection;
     let found = admin.count(collection, None, Consistency::Strong).await?;
     if found != config.rows {
         return Err(SetupError::Count { collection: collection.clone(), expected: config.rows, found });
     }
+    read_back(admin, config, events).await
+}
+
+/// Reads [`SAMPLE`] rows back and compares them with the dataset's; which rows is a function of its seed.
+pub(crate) async fn read_back(
+    admin: &Admin,
+    config: &SetupConfig,
+    events: &Events,
+) -> Result<(), SetupError> {
+    let collection = &config.server.collection;
     let mut rng = stream(config.dataset.seed(), config.rows, Field::VerifyRow);
     let mut rows: Vec<u64> = (0..SAMPLE).map(|_| rng.random_range(0..config.rows)).collect();
     rows.sort_unstable();

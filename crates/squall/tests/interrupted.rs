@@ -71,7 +71,7 @@ fn a_killed_run_can_be_analysed() {
     signal(&child, "KILL");
     child.wait().unwrap();
     let run = place.only_run();
-    let done = place.line(&format!("analyze {} --format json", run.display())).expect(0);
+    let done = place.line(&format!("analyze {} --format json", run.display())).ran();
     let summary = done.json();
     assert_eq!(summary["run"]["state"], "interrupted");
     // At most the last five seconds are lost.

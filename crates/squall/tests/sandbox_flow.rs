@@ -19,6 +19,16 @@ fn log_outcomes(log: &std::path::Path) -> BTreeMap<String, u64> {
     outcomes
 }
 
+/// Whether the target of that text is met.
+fn met(summary: &Value, target: &str) -> Value {
+    let targets = summary["targets"].as_array().unwrap();
+    targets
+        .iter()
+        .find(|result| result["target"] == target)
+        .unwrap_or_else(|| panic!("{target} in {targets:?}"))["met"]
+        .clone()
+}
+
 fn all_requests(summary: &Value) -> u64 {
     summary["totals"]["outcomes"].as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum()
 }
@@ -36,12 +46,11 @@ fn counts_agree_between_plan_rows_summary_and_server() {
         assert_eq!(done.json()["rows"], 2000);
         let done = place
             .line(&format!("run --uri {uri} --transport {transport} --rate 100 --arrivals even -t 4s --format json --csv out/locust --html out/report.html"))
-            .expect(0);
+            .ran();
         let summary = done.json();
         assert_eq!(summary["totals"]["requests"], 400, "{transport}: 100/s for 4 s");
         assert_eq!(all_requests(&summary), 400);
         assert_eq!(summary["totals"]["failures"], 0);
-        assert_eq!(summary["verdict"], "none");
         for (class, limit) in [("common", 300), ("filtered", 100), ("rare", 60)] {
             let requests = summary["classes"][class]["requests"].as_u64().unwrap();
             assert!(requests > 0 && requests < limit, "{class}: {requests}");
@@ -100,7 +109,7 @@ fn faults_of_the_server_are_rows_with_their_outcome() {
     assert_eq!(outcome("rejected"), served("rejected"), "{logged:?}");
     assert_eq!(outcome("server_error") + outcome("client_error"), served("error"), "{logged:?}");
     assert!(outcome("rejected") > 20 && outcome("reset") > 5, "{summary}");
-    assert_eq!(summary["verdict"], "pass");
+    assert_eq!(met(&summary, "error_rate < 50%"), true);
 }
 
 #[test]
@@ -110,8 +119,14 @@ fn a_missed_binding_target_is_exit_3() {
     let uri = &sandbox.uri;
     place.line(&format!("setup --uri {uri} --num-vectors 300 --dimension 16 --settle 0s")).expect(0);
     let done = place.line(&format!("run --uri {uri} --rate 100 -t 3s --target p50<5ms --format json"));
-    let summary = done.expect(3).json();
-    assert_eq!(summary["verdict"], "fail");
+    // An invalid run is exit 5 before it is 3: on a busy machine either may come.
+    let summary = done.json();
+    assert_eq!(met(&summary, "p50 < 5ms"), false);
+    match summary["verdict"].as_str() {
+        Some("fail") => assert_eq!(done.code, Some(3)),
+        Some("invalid") => assert_eq!(done.code, Some(5)),
+        verdict => panic!("{verdict:?}"),
+    }
     let p50 = summary["totals"]["service_ms"]["p50"].as_f64().unwrap();
     assert!(p50 >= 20.0, "{p50}");
 }
@@ -126,7 +141,7 @@ fn a_closed_loop_has_its_users_and_no_more_in_flight() {
     let run = format!(
         "run --uri {uri} -u 8 -r 100 -t 3s --think-time 0 --headless -f realistic_workload.py --format json"
     );
-    let done = place.line(&run).expect(0);
+    let done = place.line(&run).ran();
     assert!(done.stderr.contains("-f realistic_workload.py has no effect"), "{}", done.stderr);
     drop(sandbox);
     let text = std::fs::read_to_string(&log).unwrap();
@@ -164,7 +179,7 @@ fn every_row_reads_back_in_duckdb_and_polars() {
     place.line(&format!("setup --uri {uri} --num-vectors 300 --dimension 16 --settle 0s")).expect(0);
     // Longer than a part, so that there are several to read.
     let summary =
-        place.line(&format!("run --uri {uri} --rate 300 -t 8s --threads 2 --format json")).expect(0).json();
+        place.line(&format!("run --uri {uri} --rate 300 -t 8s --threads 2 --format json")).ran().json();
     let read = python(&interpreter, "read_rows.py", &[place.only_run().to_str().unwrap()]);
     let requests = summary["totals"]["requests"].as_u64().unwrap();
     assert_eq!(read["duckdb"]["rows"], requests);

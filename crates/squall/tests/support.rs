@@ -85,6 +85,14 @@ impl Done {
         self
     }
 
+    /// Asserts that a run went through. On a machine that is busy with other tests it may be called
+    /// invalid, exit code 5: that is the truth, and not what these tests are about.
+    #[track_caller]
+    pub(crate) fn ran(self) -> Self {
+        let code = if self.code == Some(5) { 5 } else { 0 };
+        self.expect(code)
+    }
+
     /// Asserts that stderr is one sentence of error with these parts in it.
     #[track_caller]
     pub(crate) fn says(self, parts: &[&str]) -> Self {
