@@ -19,6 +19,7 @@ use crate::judge::{self, JudgedTarget};
 use crate::rows::{self, UnreadablePart};
 use crate::series::{self, Series};
 use crate::spans::Spans;
+use crate::uri::without_credentials;
 use crate::validity;
 
 /// How a run is analysed.
@@ -63,7 +64,10 @@ pub struct Analysis {
 /// look for. Parts that cannot be read are no error: see [`Analysis::unreadable`].
 pub fn analyze(run: &Path, options: &Options) -> Result<Analysis, AnalyzeError> {
     let run = RunDir::open(run)?;
-    let record = run.read_record()?;
+    let mut record = run.read_record()?;
+    // No view may show what a user wrote between `//` and `@`.
+    record.server.uri = without_credentials(&record.server.uri);
+    record.plan.server.uri = without_credentials(&record.plan.server.uri);
     let state = record.state_now();
     let (frame, unreadable) = rows::read(&run)?;
     let health = Health::read(&run.generator());

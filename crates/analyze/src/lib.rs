@@ -29,6 +29,7 @@ mod rows;
 mod series;
 mod spans;
 pub mod text;
+mod uri;
 mod validity;
 mod words;
 

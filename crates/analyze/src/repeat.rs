@@ -9,8 +9,8 @@ use squall_core::workload::QueryKind;
 /// The command, for a shell; `None` where no command line has this load (several stages).
 pub(crate) fn command(plan: &Plan) -> Option<String> {
     let mut words = Words::default();
-    words.flag("uri", &plan.server.uri);
-    words.flag("collection-name", &plan.server.collection);
+    words.always("uri", &plan.server.uri);
+    words.always("collection-name", &plan.server.collection);
     if let Some(database) = &plan.server.database {
         words.flag("database", database);
     }
@@ -19,11 +19,11 @@ pub(crate) fn command(plan: &Plan) -> Option<String> {
     }
     match &plan.load {
         Load::Closed { users, spawn_rate, think_time, run_time } => {
-            words.flag("users", &users.to_string());
-            words.flag("spawn-rate", &spawn_rate.to_string());
-            words.flag("think-time", &think_time.to_string());
+            words.always("users", &users.to_string());
+            words.always("spawn-rate", &spawn_rate.to_string());
+            words.always("think-time", &think_time.to_string());
             if let Some(run_time) = run_time {
-                words.flag("run-time", &format_duration(*run_time));
+                words.always("run-time", &format_duration(*run_time));
             }
         }
         Load::Open { arrivals, stages } => {
@@ -33,19 +33,19 @@ pub(crate) fn command(plan: &Plan) -> Option<String> {
             if (stage.from - stage.to).abs() > f64::EPSILON {
                 return None;
             }
-            words.flag("rate", &stage.to.to_string());
+            words.always("rate", &stage.to.to_string());
             let arrivals = match arrivals {
                 squall_core::schedule::Arrivals::Poisson => "poisson",
                 squall_core::schedule::Arrivals::Even => "even",
             };
-            words.flag("arrivals", arrivals);
+            words.always("arrivals", arrivals);
             if let Some(length) = stage.length {
-                words.flag("run-time", &format_duration(length));
+                words.always("run-time", &format_duration(length));
             }
             words.flag("max-in-flight", &plan.max_in_flight.to_string());
         }
     }
-    words.flag("seed", &plan.seed.to_string());
+    words.always("seed", &plan.seed.to_string());
     words.flag("warm-up", &format_duration(plan.warm_up));
     words.flag("drain", &format_duration(plan.drain));
     words.flag("timeout", &format_duration(plan.timeout));
@@ -91,8 +91,13 @@ struct Words {
 impl Words {
     fn flag(&mut self, name: &str, value: &str) {
         if !is_default(name, value) {
-            self.flags.push(format!("--{name} {}", quoted(value)));
+            self.always(name, value);
         }
+    }
+
+    /// What a reader looks for first, whatever its default.
+    fn always(&mut self, name: &str, value: &str) {
+        self.flags.push(format!("--{name} {}", quoted(value)));
     }
 
     /// A setting that may have no flag of its own and then stands in the environment.

@@ -41,7 +41,7 @@ pub(crate) fn read(run: &RunDir) -> Result<(Frame, Vec<UnreadablePart>), Analyze
 }
 
 enum Part {
-    Rows(PartColumns),
+    Rows(Box<PartColumns>),
     Newer(u32),
 }
 
@@ -82,7 +82,7 @@ fn read_part(path: &Path) -> Result<Part, String> {
         return Ok(Part::Newer(version));
     }
     let rows = scan(path).and_then(LazyFrame::collect).map_err(|error| one_line(&error))?;
-    columns(&rows).map(Part::Rows).map_err(|error| one_line(&error))
+    columns(&rows).map(|rows| Part::Rows(Box::new(rows))).map_err(|error| one_line(&error))
 }
 
 /// The version in the file's metadata; reading it also shows whether the file has its end.

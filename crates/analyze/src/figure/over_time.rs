@@ -158,8 +158,8 @@ fn health_line<'a>(
 }
 
 /// The process's own rows where they have the quantity, else the workers'.
-fn either<'a>(
-    analysis: &'a Analysis,
+fn either(
+    analysis: &Analysis,
     name: &str,
     color: plotters::style::RGBColor,
     join: Join,
