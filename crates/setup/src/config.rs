@@ -32,7 +32,7 @@ pub struct SetupConfig {
     pub consistency: Consistency,
     /// How long segments must stay unchanged.
     pub settle: Duration,
-    /// Whether a collection of that name that is another one shall be dropped.
+    /// Whether a collection of that name shall be dropped, whatever it is.
     pub drop_existing: bool,
 }
 

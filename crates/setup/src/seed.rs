@@ -67,16 +67,18 @@ pub async fn seed(
     cancel: &CancellationToken,
 ) -> Result<SetupReport, SetupError> {
     let work = async {
-        match existing::look(admin, config).await? {
-            Existing::Same => return report(admin, config, Outcome::AlreadyThere, Vec::new()).await,
-            Existing::Different(difference) if !config.drop_existing => {
-                return Err(SetupError::Different {
-                    collection: config.server.collection.clone(),
-                    difference,
-                });
+        if config.drop_existing {
+            // Whatever it is: a collection too broken to look at is dropped, too.
+            drop_existing(admin, config, events).await?;
+        } else {
+            match existing::look(admin, config).await? {
+                Existing::Absent => {}
+                Existing::Same => return report(admin, config, Outcome::AlreadyThere, Vec::new()).await,
+                Existing::Different(difference) => {
+                    let collection = config.server.collection.clone();
+                    return Err(SetupError::Different { collection, difference });
+                }
             }
-            Existing::Different(_) => drop_existing(admin, config, events).await?,
-            Existing::Absent => {}
         }
         let phases = make(admin, config, events).await?;
         report(admin, config, Outcome::Created, phases).await
@@ -89,6 +91,9 @@ pub async fn seed(
 
 async fn drop_existing(admin: &Admin, config: &SetupConfig, events: &Events) -> Result<(), SetupError> {
     let collection = &config.server.collection;
+    if !admin.has_collection(collection).await? {
+        return Ok(());
+    }
     let rows = admin.row_count(collection).await.ok();
     events.send(Event::Dropping { collection: collection.clone(), rows });
     Ok(admin.drop_collection(collection).await?)

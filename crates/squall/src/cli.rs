@@ -46,7 +46,7 @@ fn setup() -> Command {
         .args(files())
         .arg(
             flag("drop-existing")
-                .help("Drop a collection of that name that is another one, and make it anew")
+                .help("Drop a collection of that name, whatever it is, and make it anew")
                 .help_heading("Data"),
         )
         .arg(format_flag("the closing table"))
