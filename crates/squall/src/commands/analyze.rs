@@ -31,7 +31,7 @@ pub(crate) fn report(run: &Path, reports: &Path, matches: &ArgMatches) -> Result
         println!("{}", serde_json::to_string_pretty(&analysis.summary).map_err(Failure::failed)?);
     }
     eprint!("\n{}", squall_analyze::text::summary(&analysis));
-    eprintln!("\nReport:  {}", written.report.join("report.html").display());
+    eprintln!("\nReport:  {}", written.html.display());
     eprintln!("Rows:    {}", run.join("requests").display());
     Ok(analysis)
 }

@@ -5,5 +5,5 @@ import sys
 
 import duckdb
 
-(rows,) = duckdb.sql(f"SELECT count(*) FROM '{sys.argv[1]}/requests/*.parquet' WHERE sent IS NOT NULL").fetchone()
+((rows,),) = duckdb.sql(f"SELECT count(*) FROM '{sys.argv[1]}/requests/*.parquet' WHERE sent IS NOT NULL").fetchall()
 print(json.dumps(rows))
