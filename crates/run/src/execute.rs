@@ -342,9 +342,9 @@ impl Crew {
                     self.threads[usize::from(worker)] = connected?;
                     missing -= 1;
                 }
-                Ok(Message::Second(_) | Message::Ended { .. }) | Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => {
-                    return Err(std::io::Error::other("the workers' threads ended").into());
+                Ok(Message::Second(_)) | Err(RecvTimeoutError::Timeout) => {}
+                Ok(Message::Ended { .. }) | Err(RecvTimeoutError::Disconnected) => {
+                    return Err(std::io::Error::other("a worker's thread ended").into());
                 }
             }
         }

@@ -107,6 +107,8 @@ impl Wake for Woken {
 pub(crate) struct VirtualAlarm {
     pub(crate) clock: VirtualClock,
     pub(crate) late_ns: i64,
+    /// What it was set to last.
+    pub(crate) armed_ns: i64,
 }
 
 impl Alarm for VirtualAlarm {
@@ -114,7 +116,10 @@ impl Alarm for VirtualAlarm {
         if self.clock.now_ns() >= at_ns {
             return Poll::Ready(());
         }
-        self.clock.wake_at(at_ns.saturating_add(self.late_ns), cx.waker().clone());
+        if self.armed_ns != at_ns {
+            self.armed_ns = at_ns;
+            self.clock.wake_at(at_ns.saturating_add(self.late_ns), cx.waker().clone());
+        }
         Poll::Pending
     }
 }

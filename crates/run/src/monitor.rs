@@ -75,15 +75,22 @@ pub(crate) struct Monitor<'a, C> {
     pub(crate) stop: &'a StopSignal,
 }
 
+/// What a worker told since the last line, and how it stood then.
+#[derive(Clone, Copy, Default)]
+struct Told {
+    in_flight: u32,
+    backlog: u64,
+    answered: u64,
+    over_ns: i64,
+}
+
 /// What changes while it watches.
 struct State {
     total: Second,
     /// Sums of this second, over the workers that told of it.
     second: Second,
-    /// Answers a second, each worker over its own interval.
-    rate: f64,
-    /// In flight and backlog of each worker, as it told last.
-    now: Vec<(u32, u64)>,
+    /// By worker.
+    told: Vec<Told>,
     ended: u16,
     early: Option<(i64, Early)>,
     drain_told: bool,
@@ -97,8 +104,7 @@ impl<C: Clock> Monitor<'_, C> {
         let mut state = State {
             total: Second::new(0, 0),
             second: Second::new(0, 0),
-            rate: 0.0,
-            now: vec![(0, 0); usize::from(self.watched.workers)],
+            told: vec![Told::default(); usize::from(self.watched.workers)],
             ended: 0,
             early: None,
             drain_told: false,
@@ -132,10 +138,10 @@ impl<C: Clock> Monitor<'_, C> {
             Message::Connected(..) => {}
             Message::Second(second) => {
                 self.health.worker(&second);
-                state.now[usize::from(second.worker)] = (second.in_flight, second.backlog);
-                let seconds = (second.end_ns - second.start_ns).max(1) as f64 / 1e9;
-                // What is left of a second at a worker's end is no rate of its own.
-                state.rate += if seconds > 0.5 { second.answered as f64 / seconds } else { 0.0 };
+                let told = &mut state.told[usize::from(second.worker)];
+                (told.in_flight, told.backlog) = (second.in_flight, second.backlog);
+                told.answered += second.answered;
+                told.over_ns += second.end_ns - second.start_ns;
                 state.second.add(&second);
             }
             Message::Ended { panicked } => {
@@ -153,8 +159,14 @@ impl<C: Clock> Monitor<'_, C> {
     fn tell_second(&mut self, state: &mut State, end_ns: i64) {
         let mut second = std::mem::replace(&mut state.second, Second::new(0, end_ns));
         second.end_ns = end_ns;
-        second.in_flight = state.now.iter().map(|(in_flight, _)| in_flight).sum();
-        second.backlog = state.now.iter().map(|(_, backlog)| backlog).sum();
+        second.in_flight = state.told.iter().map(|told| told.in_flight).sum();
+        second.backlog = state.told.iter().map(|told| told.backlog).sum();
+        let mut rate = 0.0;
+        for told in &mut state.told {
+            // Each over its own time, since a worker that is short of CPU tells late.
+            let over_ns = std::mem::take(&mut told.over_ns).max(1);
+            rate += std::mem::take(&mut told.answered) as f64 * 1e9 / over_ns as f64;
+        }
         if second.end_ns > second.start_ns {
             self.health.process(&second);
         }
@@ -163,7 +175,7 @@ impl<C: Clock> Monitor<'_, C> {
         let percentile = |q| percentile(&second.response_ns, q);
         let line = LiveLine {
             elapsed: Duration::from_nanos(end_ns.max(0).unsigned_abs()),
-            rate: std::mem::take(&mut state.rate),
+            rate,
             in_flight: second.in_flight,
             backlog: second.backlog,
             p50: percentile(0.50),
@@ -224,7 +236,7 @@ impl<C: Clock> Monitor<'_, C> {
     }
 
     fn tell_drain(&self, state: &State, stopped: bool, at_most: Duration) {
-        let in_flight = state.now.iter().map(|(in_flight, _)| in_flight).sum();
+        let in_flight = state.told.iter().map(|told| told.in_flight).sum();
         let _ = self.events.send(Event::Draining { in_flight, stopped, at_most });
     }
 

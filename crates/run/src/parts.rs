@@ -406,13 +406,13 @@ mod tests {
     #[test]
     fn a_merge_that_fails_leaves_the_parts_as_they_were() {
         let data = tempfile::tempdir().unwrap();
-        let (run_dir, mut parts) = run(data.path(), 70);
+        let (run_dir, mut parts) = run(data.path(), 200);
         let damaged = run_dir.part(3);
         let content = fs::read(&damaged).unwrap();
         fs::write(&damaged, b"no parquet").unwrap();
         parts.merge_at_the_end(&run_dir).unwrap_err();
         fs::write(&damaged, content).unwrap();
-        assert_eq!(seqs(&run_dir), (0..140).collect::<Vec<_>>());
+        assert_eq!(seqs(&run_dir), (0..400).collect::<Vec<_>>());
         assert!(!run_dir.path().join("requests.merging").exists());
     }
 

@@ -145,7 +145,7 @@ mod tests {
         }
         let mut woken = Vec::new();
         places.woken(&mut woken);
-        assert_eq!(woken, []);
+        assert!(woken.is_empty());
         for index in [3, 99, 64, 3] {
             wakers.borrow()[index].wake_by_ref();
         }

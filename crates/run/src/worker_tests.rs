@@ -87,7 +87,7 @@ fn run(setup: &Setup) -> Outcomes {
     for worker in 0..setup.workers {
         let slice = Slice { shard: setup.shard, worker, workers: setup.workers };
         let link = Rc::new(model.clone());
-        let alarm = VirtualAlarm { clock: clock.clone(), late_ns: setup.late_ns };
+        let alarm = VirtualAlarm { clock: clock.clone(), late_ns: setup.late_ns, armed_ns: i64::MIN };
         let (queue, places) = match setup.closed {
             Some(closed) => {
                 let queue = ClosedQueue::new(closed, slice, &requests, Rc::clone(&link));
@@ -330,7 +330,7 @@ fn a_user_asks_the_same_and_thinks_as_long_whoever_drives_it() {
 
 #[test]
 fn users_spawn_at_their_rate_and_wait_for_their_answers() {
-    let behaviour = Behaviour { slots: 2, service_ns: |_| 40 * MS, ..Behaviour::default() };
+    let behaviour = Behaviour { stall: (1_500 * MS, 2_500 * MS), ..Behaviour::default() };
     let outcomes = run(&Setup { behaviour, ..closed(12) });
     assert_eq!(outcomes.most_in_flight, 12, "as many in flight as there are users");
     for (user, asked) in sequences(&outcomes) {
