@@ -34,8 +34,8 @@ pub(crate) async fn wait_for_index(
             }
             _ => {}
         }
-        if index.total_rows > 0 {
-            events.progress(Phase::Index, (index.indexed_rows * 100 / index.total_rows).min(99));
+        if let Some(per_cent) = (index.indexed_rows * 100).checked_div(index.total_rows) {
+            events.progress(Phase::Index, per_cent.min(99));
         }
         tokio::time::sleep(POLL).await;
     }
