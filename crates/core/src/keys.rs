@@ -534,4 +534,12 @@ mod tests {
             assert!(!key.help.is_empty() && !key.help.ends_with('.'), "{}", key.name);
         }
     }
+
+    #[test]
+    fn the_readme_has_this_table() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
+        let readme = std::fs::read_to_string(path).unwrap();
+        let table = markdown_table();
+        assert!(readme.contains(&table), "README.md should have this table:\n{table}");
+    }
 }
