@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::ArgMatches;
 use squall_core::config::Settings;
 use squall_core::keys::Command;
-use squall_core::plan::{Plan, Shard};
+use squall_core::plan::{Load, Plan, Shard};
 use squall_core::run_config::{RunConfig, asks_filtered};
 use squall_core::units::format_duration;
 use squall_milvus::Endpoint;
@@ -166,13 +166,20 @@ fn plan_text(plan: &Plan) -> String {
     let length = plan.length().map_or_else(|| "until Ctrl-C".to_owned(), format_duration);
     // Writing to a String cannot fail.
     let _ = match (&plan.load, plan.open_schedule().and_then(|schedule| schedule.total())) {
-        (squall_core::plan::Load::Closed { users, spawn_rate, think_time, .. }, _) => writeln!(
-            text,
-            "  closed loop: {users} users, {spawn_rate}/s started, thinking {think_time}, {length}\n  \
-             they can ask at most {:.0} requests/s, if every answer came at once",
-            most_requests(*users, think_time.mean())
-        ),
-        (squall_core::plan::Load::Open { arrivals, stages }, total) => {
+        (Load::Closed { users, spawn_rate, think_time, .. }, _) => {
+            // Little's law with answers that take no time; without a pause there is no such bound.
+            let most = f64::from(*users) / think_time.mean().as_secs_f64();
+            let bound = if most.is_finite() {
+                format!("\n  they can ask at most {most:.0} requests/s, if every answer came at once")
+            } else {
+                String::new()
+            };
+            writeln!(
+                text,
+                "  closed loop: {users} users, {spawn_rate}/s started, thinking {think_time}, {length}{bound}"
+            )
+        }
+        (Load::Open { arrivals, stages }, total) => {
             let rate = stages.last().map_or(0.0, |stage| stage.to);
             let arrivals = format!("{arrivals:?}").to_lowercase();
             let total = total.map_or_else(String::new, |total| format!(", {total} requests"));
@@ -190,9 +197,4 @@ fn plan_text(plan: &Plan) -> String {
     }
     let _ = writeln!(text, "  work key  {}", plan.work_key());
     text
-}
-
-/// What `users` can ask at most in a second: Little's law with an answer that takes no time.
-fn most_requests(users: u32, think_time: Duration) -> f64 {
-    f64::from(users) / think_time.as_secs_f64()
 }
