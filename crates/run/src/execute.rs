@@ -30,7 +30,7 @@ use squall_milvus::admin::Admin;
 use squall_milvus::{Endpoint, Protocol};
 use tokio::sync::oneshot;
 
-use crate::clock::{MonotonicClock, TimerfdAlarm, monotonic_ns};
+use crate::clock::{Clock, MonotonicClock, TimerfdAlarm, monotonic_ns};
 use crate::connections::Connections;
 use crate::control::Control;
 use crate::error::RunError;
@@ -69,6 +69,7 @@ pub struct RunReport {
 /// # Errors
 /// [`RunError::Failed`] when the run had begun and could not go on (its rows are kept), another when
 /// nothing was sent.
+#[expect(clippy::needless_pass_by_value, reason = "whoever listens hears the end when the run drops its end")]
 pub fn execute(
     plan: Plan,
     endpoint: Endpoint,
@@ -154,7 +155,8 @@ pub fn execute(
         recorded.error.get_or_insert(error);
     }
 
-    let ended = Utc::now();
+    // Together, so that nothing between them looks like a clock that was set.
+    let (ended, ended_ns) = (Utc::now(), clock.now_ns());
     let (stop_ns, early) = watch.early.map_or((None, None), |(at_ns, early)| (Some(at_ns), Some(early)));
     let failure = match (recorded.error, early.clone()) {
         (Some(error), _) => Some(format!("the run's rows could not be written: {error}")),
@@ -174,7 +176,7 @@ pub fn execute(
     let open = matches!(plan.load, Load::Open { .. });
     let planned = if complete && planned.is_some() { planned } else { open.then_some(watch.counted.done) };
     let wall = (ended - started).num_microseconds().unwrap_or(i64::MAX) as f64 / 1e3;
-    let monotonic = crate::clock::Clock::now_ns(&clock) as f64 / 1e6;
+    let monotonic = ended_ns as f64 / 1e6;
     let totals = totals(&watch.counted, recorded.rows, recorded.lost, planned, (wall - monotonic).abs());
     record.totals = Some(totals.clone());
     let written = run_dir.write_record(&record);
@@ -199,8 +201,8 @@ fn fix_time_zero(
 ) -> Result<(MonotonicClock, DateTime<Utc>), RunError> {
     let mut lead_ns = nanoseconds(LEAD);
     loop {
-        let zero_ns = monotonic_ns() + lead_ns;
-        let started = Utc::now() + TimeDelta::nanoseconds(lead_ns);
+        let (now_ns, now) = (monotonic_ns(), Utc::now());
+        let (zero_ns, started) = (now_ns + lead_ns, now + TimeDelta::nanoseconds(lead_ns));
         record.started = started;
         run_dir.write_record(record)?;
         // A slow disk takes longer than the lead: try again with a longer one.

@@ -6,8 +6,8 @@
 //!  the server)                 └── Stop: Ctrl-C drains, a second one aborts
 //! ```
 //!
-//! - [`preflight`]: what must hold before the first request, each failure one sentence.
-//! - [`execute`]: the run. It blocks; give it a thread of its own.
+//! - [`preflight()`]: what must hold before the first request, each failure one sentence.
+//! - [`execute()`]: the run. It blocks; give it a thread of its own.
 //! - [`Event`]: what it tells meanwhile; [`Stop`]: how it is ended.
 //!
 //! Inside, `worker` is the path of a request, top to bottom; `queue` says what is due next for both

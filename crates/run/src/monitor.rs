@@ -1,5 +1,5 @@
 //! While the load goes on: the live line each second, the generator's health, and the reasons to end
-//! early. Runs on the thread that called [`crate::execute`], never on a worker's.
+//! early. Runs on the thread that called [`crate::execute()`], never on a worker's.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};

@@ -51,12 +51,20 @@ impl Part {
     }
 }
 
+/// A merge under way.
+#[derive(Debug)]
+struct Merging {
+    /// Which files, as a range.
+    files: (usize, usize),
+    /// Writes what they become.
+    thread: JoinHandle<Result<(), RunDirError>>,
+}
+
 /// The complete parts of a run, in the order of their numbers.
 #[derive(Debug, Default)]
 pub(crate) struct Parts {
     files: Vec<Part>,
-    /// A merge under way: which files, and the thread that writes what they become.
-    merging: Option<(usize, usize, JoinHandle<Result<(), RunDirError>>)>,
+    merging: Option<Merging>,
     /// A merge failed, so that none is tried again while there is load.
     given_up: bool,
 }
@@ -90,9 +98,9 @@ impl Parts {
 
     fn tend_once(&mut self, run_dir: &RunDir) -> Result<(), RunDirError> {
         match self.merging.take() {
-            Some((from, to, thread)) if thread.is_finished() => {
+            Some(Merging { files, thread }) if thread.is_finished() => {
                 let written = thread.join().unwrap_or_else(|_| Err(panicked(run_dir)));
-                self.replace(run_dir, &[(from, to)], written)
+                self.replace(run_dir, &[files], written)
             }
             Some(merging) => {
                 self.merging = Some(merging);
@@ -114,7 +122,7 @@ impl Parts {
                     merge(&requests, &merging, &sources)
                 });
                 match thread {
-                    Ok(thread) => self.merging = Some((from, to, thread)),
+                    Ok(thread) => self.merging = Some(Merging { files: (from, to), thread }),
                     Err(source) => {
                         return Err(io_error("starting a thread for", &directories(run_dir).1, source));
                     }
@@ -129,9 +137,9 @@ impl Parts {
     /// # Errors
     /// When the merge failed: all parts are there as before.
     pub(crate) fn merge_at_the_end(&mut self, run_dir: &RunDir) -> Result<(), RunDirError> {
-        if let Some((from, to, thread)) = self.merging.take() {
+        if let Some(Merging { files, thread }) = self.merging.take() {
             let written = thread.join().unwrap_or_else(|_| Err(panicked(run_dir)));
-            self.replace(run_dir, &[(from, to)], written)?;
+            self.replace(run_dir, &[files], written)?;
         }
         let rows: Vec<u64> = self.files.iter().map(|part| part.rows).collect();
         let groups = groups(&rows, MOST_AT_THE_END);
