@@ -57,7 +57,7 @@ pub struct CollectionDescription {
 /// What the server says of a vector field's index.
 #[derive(Clone, Debug, PartialEq)]
 pub struct IndexDescription {
-    /// Kind, metric and build parameters.
+    /// Kind, metric and build parameters; REST v2 may tell no parameters.
     pub spec: IndexSpec,
     /// How far it is.
     pub state: IndexState,
@@ -200,8 +200,8 @@ impl Admin {
         }
     }
 
-    /// The collection's fields, description and consistency level. REST v1 tells no levels, and
-    /// neither REST tells which fields the server fills by itself in every version.
+    /// The collection's fields, description and consistency level. REST v1 tells no level, and
+    /// some versions of REST v2 no description.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is none.

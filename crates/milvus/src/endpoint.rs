@@ -68,9 +68,6 @@ pub enum EndpointError {
         /// Why.
         reason: String,
     },
-    /// TLS cannot be set up with the machine's own certificates.
-    #[error("the machine's trusted certificates cannot be used: {0}; name a CA file")]
-    Tls(String),
 }
 
 /// `user:password` or an API key; shown nowhere.
@@ -220,4 +217,64 @@ fn written_port(full: &str) -> Option<u16> {
 fn userinfo(url: &Url) -> Option<String> {
     let password = url.password()?;
     Some(format!("{}:{password}", url.username()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint(uri: &str) -> Result<Endpoint, String> {
+        Endpoint::new(uri, None, None).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_address_is_read_as_people_write_it() {
+        for (text, uri, loopback) in [
+            ("http://localhost:19530", "http://localhost:19530", true),
+            ("localhost", "http://localhost:19530", true),
+            ("127.0.0.1:8000/", "http://127.0.0.1:8000", true),
+            ("http://milvus.example:80", "http://milvus.example:80", false),
+            ("https://milvus.example", "https://milvus.example:19530", false),
+            ("https://milvus.example:443", "https://milvus.example:443", false),
+            ("[::1]:19531", "http://[::1]:19531", true),
+            ("http://[2001:db8::1]", "http://[2001:db8::1]:19530", false),
+        ] {
+            let endpoint = endpoint(text).unwrap();
+            assert_eq!((endpoint.uri().as_str(), endpoint.is_loopback()), (uri, loopback), "{text}");
+            assert_eq!(endpoint.is_tls(), uri.starts_with("https"), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_without_its_password() {
+        for text in ["", "http://", "http://h:99999", "http://h/path", "http://u:topsecret@h:x", "ftp://h"] {
+            let error = endpoint(text).unwrap_err();
+            assert!(!error.contains("topsecret"), "{error}");
+            assert!(error.contains("http://localhost:19530"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_token_reaches_the_headers_and_nothing_else() {
+        let endpoint = Endpoint::new("http://h", Some("root:Milvus".to_owned()), None).unwrap();
+        assert_eq!(endpoint.grpc_authorization().unwrap(), "cm9vdDpNaWx2dXM=");
+        assert_eq!(endpoint.rest_authorization().unwrap(), "Bearer root:Milvus");
+        assert!(!format!("{endpoint:?} {:?}", endpoint.rest_authorization()).contains("Milvus:"));
+        assert!(!format!("{endpoint:?} {:?}", endpoint.rest_authorization()).contains("root"));
+        let in_uri = Endpoint::new("http://root:Milvus@h", None, None).unwrap();
+        assert_eq!(in_uri.rest_authorization(), endpoint.rest_authorization());
+        assert_eq!(in_uri.uri(), "http://h:19530");
+        assert!(!Endpoint::new("http://h", Some(String::new()), None).unwrap().has_token());
+        assert!(matches!(Endpoint::new("h", Some("a\nb".to_owned()), None), Err(EndpointError::Token)));
+    }
+
+    #[test]
+    fn a_ca_file_needs_tls_and_certificates() {
+        let plain = endpoint("http://h").unwrap();
+        assert!(matches!(plain.with_ca_file("x"), Err(EndpointError::CaWithoutTls { .. })));
+        let tls = || endpoint("https://h").unwrap();
+        assert!(matches!(tls().with_ca_file("/nonexistent"), Err(EndpointError::CaFile { .. })));
+        let empty = tempfile::NamedTempFile::new().unwrap();
+        assert!(matches!(tls().with_ca_file(empty.path()), Err(EndpointError::CaContent { .. })));
+    }
 }

@@ -73,10 +73,16 @@ fn from_io(error: &io::Error) -> ConnectError {
 }
 
 fn from_tls(error: &io::Error) -> ConnectError {
-    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+    match rustls_error(error) {
         Some(error) => from_rustls(error),
         None => ConnectError::Tls(error.to_string()),
     }
+}
+
+/// rustls' own error inside of an I/O error, which may be wrapped in others of its kind.
+pub(crate) fn rustls_error(error: &io::Error) -> Option<&rustls::Error> {
+    let inner = error.get_ref()?;
+    inner.downcast_ref::<rustls::Error>().or_else(|| inner.downcast_ref::<io::Error>().and_then(rustls_error))
 }
 
 /// What a failed handshake means.

@@ -15,18 +15,21 @@ use squall_proto::data_type::{IndexState, LoadState};
 use squall_proto::milvus::milvus_service_client::MilvusServiceClient;
 use squall_proto::milvus::{
     CollectionRequest, CreateCollectionRequest, CreateIndexRequest, DeleteRequest, DescribeIndexRequest,
-    Empty, FlushRequest, GetFlushStateRequest, LoadCollectionRequest, LoadProgressRequest, QueryRequest,
-    SearchRequest, Status,
+    Empty, FlushRequest, GetFlushStateRequest, KeyValue, LoadCollectionRequest, LoadProgressRequest,
+    QueryRequest, SearchRequest, Status,
 };
 use squall_proto::placeholder;
 
 use super::{CollectionDescription, Deadlines, Health, IndexDescription, columns, description, index};
 use crate::encode::{EncodedInsert, SearchSpec, Target, consistency_fields, grpc_request, pair};
-use crate::{Endpoint, Error, Protocol, SearchHits, answer};
+use crate::{ConnectError, Endpoint, Error, Protocol, SearchHits, answer};
 use channel::Authorized;
 
 /// How often a flush is looked after.
 const FLUSH_POLL: Duration = Duration::from_millis(100);
+
+/// Property that holds the description where the server has no other place for it.
+const DESCRIPTION_PROPERTY: &str = "squall.description";
 
 #[derive(Clone, Debug)]
 pub(super) struct Grpc {
@@ -79,6 +82,11 @@ impl Grpc {
         grpc.version = match answer {
             Ok(answer) => Some(answer.version).filter(|version| !version.is_empty()),
             Err(Error::Unsupported { .. }) => None,
+            // Something took the connection and hung up at the first call.
+            Err(Error::Lost { uri, reason, .. }) => {
+                let source = ConnectError::Speech { protocol: "gRPC", reason };
+                return Err(Error::Connect { uri, source });
+            }
             Err(error) => return Err(error),
         };
         Ok(grpc)
@@ -149,6 +157,12 @@ impl Grpc {
         CollectionRequest { db_name: self.database(), collection_name: name.to_owned() }
     }
 
+    /// Milvus Lite forgets a collection's description and keeps its properties.
+    fn kept_description(&self, description: &str) -> Vec<KeyValue> {
+        let lite = self.version().is_some_and(|version| version.starts_with("milvus_lite"));
+        if lite { vec![pair(DESCRIPTION_PROPERTY, description)] } else { Vec::new() }
+    }
+
     pub(super) async fn create_collection(
         &self,
         name: &str,
@@ -162,6 +176,7 @@ impl Grpc {
             schema: Bytes::from(description::to_message(name, schema).encode_to_vec()),
             shards_num: i32::try_from(shards).unwrap_or(i32::MAX),
             consistency_level: consistency.number(),
+            properties: self.kept_description(&schema.description),
             ..CreateCollectionRequest::default()
         };
         let operation = format!("create collection `{name}`");
@@ -177,8 +192,13 @@ impl Grpc {
             .call(&operation, name, self.deadlines.call, client.describe_collection(self.collection(name)))
             .await?;
         let schema = answer.schema.ok_or_else(|| self.unexpected(&operation, "there is no schema in it"))?;
+        let mut schema = description::from_message(&schema);
+        if schema.description.is_empty() {
+            let kept = answer.properties.into_iter().find(|pair| pair.key == DESCRIPTION_PROPERTY);
+            schema.description = kept.map(|pair| pair.value).unwrap_or_default();
+        }
         Ok(CollectionDescription {
-            schema: description::from_message(&schema),
+            schema,
             consistency: Consistency::from_number(answer.consistency_level),
             shards: u32::try_from(answer.shards_num).ok().filter(|shards| *shards > 0),
         })
@@ -303,7 +323,7 @@ impl Grpc {
         let operation = format!("tell how far collection `{name}` is loaded");
         let mut client = self.client.clone();
         let answer = client.get_loading_progress(self.progress_request(name));
-        match self.call(&operation, name, self.deadlines.call, answer).await {
+        match self.call(&operation, name, self.deadlines.work, answer).await {
             Err(Error::NotLoaded { .. }) => Ok(0),
             answer => Ok(u8::try_from(answer?.progress.clamp(0, 100)).unwrap_or(0)),
         }

@@ -1,7 +1,7 @@
 //! The REST v1 face, all that Milvus 2.3 has: rows and searches, but no index, load or flush.
 
 use squall_core::batch::RowBatch;
-use squall_core::schema::{CollectionSchema, Consistency, IndexSpec};
+use squall_core::schema::{CollectionSchema, Consistency, FieldType, IndexSpec};
 use squall_proto::data_type::LoadState;
 use squall_proto::rest::{Hit, Nothing, Row, v1};
 
@@ -140,7 +140,21 @@ impl RestV1 {
         _consistency: Consistency,
     ) -> Result<u64, Error> {
         let operation = format!("count the rows of collection `{name}`");
-        let rows = self.rows(&operation, name, filter, &["count(*)".to_owned()], None).await?;
+        // A query must have a filter here: one that every key matches. A limit of 0 is none, without
+        // which the server would put its own.
+        let all = match filter {
+            Some(filter) => filter.to_owned(),
+            None => {
+                let schema = self.describe_collection(name).await?.schema;
+                let key =
+                    schema.primary_key().ok_or_else(|| self.web.unexpected(&operation, "no primary key"))?;
+                match key.field_type {
+                    FieldType::VarChar { .. } => format!("{} >= \"\"", key.name),
+                    _ => format!("{} >= {}", key.name, -i64::MAX),
+                }
+            }
+        };
+        let rows = self.rows(&operation, name, Some(&all), &["count(*)".to_owned()], Some(0)).await?;
         count_of(&rows).ok_or_else(|| self.web.unexpected(&operation, "there is no count(*) in it"))
     }
 

@@ -202,7 +202,7 @@ fn connect_error(endpoint: &Endpoint, error: &reqwest::Error) -> ConnectError {
             if io.kind() == std::io::ErrorKind::ConnectionRefused {
                 return ConnectError::Refused;
             }
-            if let Some(tls) = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            if let Some(tls) = crate::stream::rustls_error(io) {
                 return crate::stream::from_rustls(tls);
             }
         }

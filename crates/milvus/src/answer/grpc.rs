@@ -176,3 +176,121 @@ fn varint(bytes: &mut &[u8]) -> Option<u64> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use squall_proto::milvus::{Ids, LongArray, SearchResultData, Status, StringArray};
+
+    use super::*;
+
+    fn summary(code: i32, hits: usize) -> Option<Summary> {
+        Some(Summary { code, hits })
+    }
+
+    #[test]
+    fn an_empty_answer_of_milvus_2_3_5_is_a_success_with_a_reason() {
+        let results = SearchResults {
+            status: Some(Status { reason: "search result is empty".to_owned(), ..Status::default() }),
+            results: Some(SearchResultData { num_queries: 1, topks: vec![0], ..SearchResultData::default() }),
+            ..SearchResults::default()
+        };
+        assert_eq!(read(&results.encode_to_vec()), summary(0, 0));
+        assert_eq!(read(b""), summary(0, 0));
+    }
+
+    #[test]
+    fn a_rate_limit_is_read_from_either_code() {
+        for status in [
+            Status { code: 8, error_code: 49, ..Status::default() },
+            Status { error_code: 49, ..Status::default() },
+        ] {
+            let results = SearchResults { status: Some(status), ..SearchResults::default() };
+            assert_eq!(read(&results.encode_to_vec()), summary(8, 0));
+        }
+    }
+
+    #[test]
+    fn repeated_numbers_are_counted_packed_or_not() {
+        // topks (6) unpacked, twice 3; then ids without topks, unpacked and packed.
+        assert_eq!(read(b"\x12\x04\x30\x03\x30\x03"), summary(0, 6));
+        assert_eq!(read(b"\x12\x08\x2a\x06\x0a\x04\x08\x07\x08\x08"), summary(0, 2));
+        assert_eq!(read(b"\x12\x09\x2a\x07\x0a\x05\x0a\x03\x07\x88\x01"), summary(0, 2));
+        // Scores alone, unpacked.
+        assert_eq!(read(b"\x12\x05\x25\x00\x00\x80\x3f"), summary(0, 1));
+    }
+
+    #[test]
+    fn an_id_that_is_a_text_is_a_hit_but_no_integer() {
+        let results = SearchResults {
+            results: Some(SearchResultData {
+                ids: Some(Ids {
+                    id_field: Some(ids::IdField::StrId(StringArray { data: vec!["a".to_owned()] })),
+                }),
+                ..SearchResultData::default()
+            }),
+            ..SearchResults::default()
+        };
+        let bytes = results.encode_to_vec();
+        assert_eq!(read(&bytes), summary(0, 1));
+        assert_eq!(hits(&bytes), Err(HitsError::NotIntegers));
+    }
+
+    proptest! {
+        #[test]
+        fn the_walk_finds_what_a_full_decode_finds(
+            code in prop::sample::select(vec![0, 1, 8, 100, 65535]),
+            keys in prop::collection::vec(any::<i64>(), 0..40),
+            with_topks: bool,
+            text in ".{0,40}",
+        ) {
+            let scores: Vec<f32> = keys.iter().map(|key| *key as f32).collect();
+            let results = SearchResults {
+                status: Some(Status { code, reason: text.clone(), ..Status::default() }),
+                results: Some(SearchResultData {
+                    num_queries: 1,
+                    top_k: 40,
+                    scores: scores.clone(),
+                    ids: Some(Ids { id_field: Some(ids::IdField::IntId(LongArray { data: keys.clone() })) }),
+                    topks: if with_topks { vec![keys.len() as i64] } else { Vec::new() },
+                    output_fields: vec![text],
+                    ..SearchResultData::default()
+                }),
+                collection_name: "docs".to_owned(),
+                session_ts: 7,
+            };
+            let bytes = results.encode_to_vec();
+            prop_assert_eq!(read(&bytes), summary(code, keys.len()));
+            prop_assert_eq!(hits(&bytes), Ok(SearchHits { ids: keys, scores }));
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = read(&bytes);
+            let _ = hits(&bytes);
+        }
+
+        #[test]
+        fn no_cut_or_changed_answer_makes_it_panic(
+            keys in prop::collection::vec(any::<i64>(), 0..20),
+            cut in 0..200_usize,
+            place in 0..200_usize,
+            byte: u8,
+        ) {
+            let results = SearchResults {
+                results: Some(SearchResultData {
+                    ids: Some(Ids { id_field: Some(ids::IdField::IntId(LongArray { data: keys })) }),
+                    topks: vec![3],
+                    ..SearchResultData::default()
+                }),
+                ..SearchResults::default()
+            };
+            let mut bytes = results.encode_to_vec();
+            bytes.truncate(cut);
+            if let Some(changed) = bytes.get_mut(place) {
+                *changed = byte;
+            }
+            let _ = read(&bytes);
+        }
+    }
+}

@@ -102,3 +102,40 @@ fn key(hit: &Hit, primary_key: Option<&str>) -> Option<i64> {
         .filter_map(|value| value.as_i64().or_else(|| value.as_str().and_then(|text| text.parse().ok())));
     integers.next().filter(|_| integers.next().is_none())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn both_versions_hits_are_counted_and_decoded() {
+        let v1 = br#"{"code":200,"data":[{"distance":1,"id":"7"},{"distance":0.5,"id":"8"}]}"#;
+        assert_eq!(read(v1), Some(Summary { code: 0, hits: 2 }));
+        let expected = SearchHits { ids: vec![7, 8], scores: vec![1.0, 0.5] };
+        assert_eq!(hits(v1, None), Ok(expected.clone()));
+        let v2 = br#"{"code":0,"cost":6,"data":[{"distance":1,"pk":7},{"distance":0.5,"pk":8}],"topks":[2]}"#;
+        assert_eq!(read(v2), Some(Summary { code: 0, hits: 2 }));
+        assert_eq!(hits(v2, Some("pk")), Ok(expected.clone()));
+        assert_eq!(hits(v2, None), Ok(expected));
+    }
+
+    #[test]
+    fn an_error_has_its_code_whatever_its_data() {
+        for data in ["", r#","data":[]"#, r#","data":{"a":[1]}"#, r#","data":null"#, r#","data":"x""#] {
+            let body = format!(r#"{{"code":100,"message":"no collection"{data}}}"#);
+            assert_eq!(read(body.as_bytes()), Some(Summary { code: 100, hits: 0 }), "{body}");
+        }
+        assert_eq!(read(b"404 page not found"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..100), text in ".{0,80}") {
+            let _ = read(&bytes);
+            let _ = read(text.as_bytes());
+            let _ = hits(&bytes, None);
+        }
+    }
+}

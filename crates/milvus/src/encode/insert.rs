@@ -146,3 +146,59 @@ pub(super) fn write_floats(values: &[f32], out: &mut Vec<u8>) {
 fn write_json<T: serde::Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) {
     serde_json::to_writer(out, value).expect("numbers and text can be written to memory");
 }
+
+#[cfg(test)]
+mod tests {
+    use squall_core::dataset::Dataset;
+    use squall_proto::rest::v2;
+
+    use super::*;
+
+    const TARGET: Target<'_> = Target { collection: "docs", database: Some("db") };
+
+    #[test]
+    fn grpc_rows_are_columns_of_their_types() {
+        let batch = Dataset::reference(1, 4).unwrap().batch(10, 3);
+        let encoded = insert(Protocol::Grpc, TARGET, &batch).unwrap();
+        let read = InsertRequest::decode(encoded.body).unwrap();
+        assert_eq!((read.collection_name.as_str(), read.db_name.as_str(), read.num_rows), ("docs", "db", 3));
+        let types: Vec<i32> = read.fields_data.iter().map(|field| field.r#type).collect();
+        assert_eq!(types, [5, 101, 21, 11, 21, 11, 5]);
+        let Some(field_data::Field::Vectors(vectors)) = &read.fields_data[1].field else {
+            panic!("the second column is the vectors");
+        };
+        assert_eq!(vectors.dim, 4);
+        let Some(vector_field::Data::FloatVector(floats)) = &vectors.data else {
+            panic!("the vectors are floats");
+        };
+        let expected = batch.column("vector");
+        let found = Values::FloatVector { dimension: 4, values: floats.data.clone() };
+        assert_eq!(expected, Some(&found));
+    }
+
+    #[test]
+    fn rest_rows_read_back_bit_for_bit() {
+        let batch = Dataset::reference(1, 4).unwrap().batch(10, 3);
+        let encoded = insert(Protocol::RestV2, TARGET, &batch).unwrap();
+        let read: v2::Insert = serde_json::from_slice(&encoded.body).unwrap();
+        assert_eq!((read.collection_name.as_str(), read.db_name.as_deref()), ("docs", Some("db")));
+        assert_eq!(read.data.len(), 3);
+        let Some(Values::FloatVector { values, .. }) = batch.column("vector") else {
+            panic!("there are vectors");
+        };
+        for (row, expected) in read.data.iter().zip(values.chunks(4)) {
+            let vector: Vec<f32> = serde_json::from_value(row["vector"].clone()).unwrap();
+            assert_eq!(vector, expected);
+        }
+        assert_eq!(read.data[1]["id"], 11);
+        assert_eq!(read.data[0].len(), 7);
+    }
+
+    #[test]
+    fn a_short_column_is_named() {
+        let mut batch = Dataset::reference(1, 4).unwrap().batch(0, 3);
+        batch.columns[0].values = Values::Int64(vec![1]);
+        let error = insert(Protocol::Grpc, TARGET, &batch).unwrap_err();
+        assert_eq!(error.to_string(), "column `id` has 1 values for 3 rows");
+    }
+}

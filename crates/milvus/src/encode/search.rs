@@ -255,3 +255,170 @@ fn rest_head(object: &serde_json::Map<String, serde_json::Value>, last: &str) ->
     text.extend_from_slice(last.as_bytes());
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn joined(request: &Request) -> Vec<u8> {
+        [request.head.as_ref(), request.tail.as_ref()].concat()
+    }
+
+    fn spec() -> impl Strategy<Value = (String, Option<Metric>, Option<String>, u16, Option<String>)> {
+        let metric = prop::option::of(prop::sample::select(vec![Metric::L2, Metric::Ip, Metric::Cosine]));
+        let filter = prop::option::of(".{0,60}");
+        let params = prop::option::of(prop::sample::select(vec![
+            "{}".to_owned(),
+            r#"{"nprobe":16}"#.to_owned(),
+            r#"{ "ef": 64, "name": "ä\"" }"#.to_owned(),
+            " ".to_owned(),
+        ]));
+        ("[a-z_]{1,12}", metric, filter, 1..=16_384_u16, params)
+    }
+
+    fn level() -> impl Strategy<Value = Option<Consistency>> {
+        use Consistency::{Bounded, Eventually, Session, Strong};
+        prop::option::of(prop::sample::select(vec![Strong, Session, Bounded, Eventually]))
+    }
+
+    fn vectors() -> impl Strategy<Value = Vec<f32>> {
+        prop::collection::vec(-1e30_f32..1e30, 1..900)
+    }
+
+    proptest! {
+        #[test]
+        fn head_and_tail_are_the_message_built_the_long_way(
+            (field, metric, filter, limit, params) in spec(),
+            consistency in level(),
+            database in prop::option::of("[a-z]{1,9}"),
+            output_fields in prop::collection::vec("[a-z]{1,9}", 0..3),
+            query in vectors(),
+        ) {
+            let target = Target { collection: "docs", database: database.as_deref() };
+            let spec = SearchSpec {
+                vector_field: &field,
+                metric,
+                filter: filter.as_deref(),
+                limit,
+                params: params.as_deref(),
+                consistency,
+                output_fields: &output_fields,
+            };
+            let template =
+                SearchTemplate::new(Protocol::Grpc, target, &spec, query.len() as u32).unwrap();
+            let request = template.request(vector(Protocol::Grpc, &query));
+            let bytes = joined(&request);
+            prop_assert_eq!(bytes.len(), request.len());
+            prop_assert_eq!(bytes[0], 0);
+            let length = u32::from_be_bytes(bytes[1..5].try_into().unwrap());
+            prop_assert_eq!(length as usize, bytes.len() - 5);
+            let read = SearchRequest::decode(&bytes[5..]).unwrap();
+
+            let get = |key: &str| {
+                read.search_params.iter().find(|pair| pair.key == key).map(|pair| pair.value.clone())
+            };
+            prop_assert_eq!(get("topk"), Some(limit.to_string()));
+            prop_assert_eq!(get("anns_field"), Some(field.clone()));
+            prop_assert_eq!(get("metric_type"), metric.map(|metric| metric.name().to_owned()));
+            let sent: serde_json::Value = serde_json::from_str(&get("params").unwrap()).unwrap();
+            prop_assert_eq!(sent, serde_json::Value::Object(spec.params_json().unwrap()));
+            let (consistency_level, guarantee_timestamp, use_default_consistency) = match consistency {
+                None => (0, 1, true),
+                Some(Consistency::Strong) => (0, 0, false),
+                Some(Consistency::Session) => (1, 1, false),
+                Some(Consistency::Bounded) => (2, 2, false),
+                Some(Consistency::Eventually) => (3, 1, false),
+            };
+            let expected = SearchRequest {
+                db_name: database.clone().unwrap_or_default(),
+                collection_name: "docs".to_owned(),
+                dsl: filter.clone().unwrap_or_default(),
+                placeholder_group: placeholder::float_vectors([&query]),
+                dsl_type: 1,
+                output_fields: output_fields.clone(),
+                search_params: read.search_params.clone(),
+                guarantee_timestamp,
+                nq: 1,
+                consistency_level,
+                use_default_consistency,
+                ..SearchRequest::default()
+            };
+            prop_assert_eq!(read, expected);
+        }
+
+        #[test]
+        fn rest_bodies_read_as_what_was_asked(
+            (field, metric, filter, limit, params) in spec(),
+            consistency in level(),
+            database in prop::option::of("[a-z]{1,9}"),
+            query in vectors(),
+        ) {
+            let output_fields = ["id".to_owned()];
+            let target = Target { collection: "docs", database: database.as_deref() };
+            let spec = SearchSpec {
+                vector_field: &field,
+                metric,
+                filter: filter.as_deref(),
+                limit,
+                params: params.as_deref(),
+                consistency,
+                output_fields: &output_fields,
+            };
+            let build = |protocol| {
+                let template = SearchTemplate::new(protocol, target, &spec, query.len() as u32).unwrap();
+                joined(&template.request(vector(protocol, &query)))
+            };
+            let params = serde_json::Value::Object(spec.params_json().unwrap());
+            let v2: v2::Search = serde_json::from_slice(&build(Protocol::RestV2)).unwrap();
+            let mut search_params = serde_json::json!({});
+            if let Some(metric) = metric {
+                search_params["metricType"] = metric.name().into();
+            }
+            search_params["params"] = params.clone();
+            prop_assert_eq!(v2, v2::Search {
+                collection_name: "docs".to_owned(),
+                db_name: database.clone(),
+                data: vec![query.clone()],
+                anns_field: Some(field.clone()),
+                limit: Some(limit.into()),
+                filter: filter.clone(),
+                output_fields: output_fields.to_vec(),
+                search_params: Some(search_params),
+                consistency_level: consistency.map(|level| level.name().to_owned()),
+                ..v2::Search::default()
+            });
+            let v1: v1::Search = serde_json::from_slice(&build(Protocol::RestV1)).unwrap();
+            prop_assert_eq!(v1, v1::Search {
+                collection_name: "docs".to_owned(),
+                db_name: database,
+                vector: query,
+                limit: Some(limit.into()),
+                filter,
+                output_fields: output_fields.to_vec(),
+                params: (params != serde_json::json!({})).then_some(params),
+                ..v1::Search::default()
+            });
+        }
+    }
+
+    #[test]
+    fn a_search_of_768_dimensions_has_88_bytes_beside_its_vector() {
+        let output_fields = [];
+        let spec = SearchSpec {
+            vector_field: "embedding",
+            metric: None,
+            filter: None,
+            limit: 10,
+            params: Some(r#"{"ef":64}"#),
+            consistency: Some(Consistency::Bounded),
+            output_fields: &output_fields,
+        };
+        let target = Target { collection: "bench", database: None };
+        let template = SearchTemplate::new(Protocol::Grpc, target, &spec, 768).unwrap();
+        // Frame prefix; name, group's lengths, filter language, three parameters, timestamp and level.
+        assert_eq!(template.head().len(), 5 + 7 + 15 + 2 + (12 + 21 + 25) + 6);
+        assert_eq!(vector(Protocol::Grpc, &[0.5; 768]).len(), 3072);
+    }
+}

@@ -111,10 +111,14 @@ impl GrpcConnection {
         match answer.map_err(|failure| speech(failure.to_string()))? {
             // UNIMPLEMENTED: a server without versions is a server.
             Answer::Message(_) | Answer::Status(12, _) => Ok(()),
-            Answer::Status(16, message) => Err(Error::Unauthenticated { uri: uri(), message }),
-            Answer::Status(status, message) => {
-                Err(Error::Server { operation: "tell its version".to_owned(), code: status, message })
+            Answer::Status(16, message) => {
+                Err(Error::Unauthenticated { uri: uri(), message: words(message.as_ref()) })
             }
+            Answer::Status(status, message) => Err(Error::Server {
+                operation: "tell its version".to_owned(),
+                code: status,
+                message: words(message.as_ref()),
+            }),
             Answer::Http(status) => Err(speech(format!("HTTP status {status}"))),
             Answer::Broken => Err(speech("the connection broke at the first call".to_owned())),
         }
@@ -135,7 +139,7 @@ impl GrpcConnection {
         // waiting payload away and resets it.
         let pending = GrpcPending { response };
         let left = handed_over(&handover).await;
-        Ok((pending, left != Left::AtOnce))
+        Ok((pending, left == Left::Later))
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -144,8 +148,7 @@ impl GrpcConnection {
 }
 
 impl Drop for GrpcConnection {
-    /// The driver ends by itself when nobody holds the connection any more; an aborted one also
-    /// ends when a peer never answers what is still open.
+    /// Left alone, the driver would go on until the peer has answered all that is still open.
     fn drop(&mut self) {
         self.driver.abort();
     }
@@ -192,7 +195,7 @@ enum Answer {
     /// A message, with status OK.
     Message(Bytes),
     /// A gRPC status other than OK, and its words.
-    Status(i32, String),
+    Status(i32, Option<HeaderValue>),
     /// An HTTP status other than 200.
     Http(u16),
     /// The stream or the connection broke.
@@ -244,8 +247,12 @@ fn status(headers: &HeaderMap) -> Option<Answer> {
     if code == 0 {
         return None;
     }
-    let message = headers.get("grpc-message").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    Some(Answer::Status(code, message.to_owned()))
+    Some(Answer::Status(code, headers.get("grpc-message").cloned()))
+}
+
+/// A `grpc-message` as text.
+fn words(message: Option<&HeaderValue>) -> String {
+    message.and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
 }
 
 /// All data of a stream; without a copy when it came in one piece, as answers do.

@@ -4,10 +4,10 @@
 //! whichever socket is free first and waits only when none is.
 
 use std::convert::Infallible;
-use std::future::{pending, poll_fn};
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
@@ -46,7 +46,7 @@ struct Pool {
     /// Sockets that are connected.
     open: AtomicUsize,
     /// Sockets that are connected and without a request, less the requests that wait for one.
-    free: std::sync::atomic::AtomicIsize,
+    free: AtomicIsize,
 }
 
 /// A request on its way to a socket.
@@ -72,12 +72,15 @@ impl RestConnection {
             search: search_request(endpoint, protocol),
             jobs: Mutex::new(queue),
             open: AtomicUsize::new(0),
-            free: std::sync::atomic::AtomicIsize::new(0),
+            free: AtomicIsize::new(0),
         });
         for _ in 0..sockets {
-            let sender =
+            let socket =
                 pool.connect().await.map_err(|source| Error::Connect { uri: endpoint.uri(), source })?;
-            tokio::spawn(Arc::clone(&pool).serve(sender));
+            // Counted here, since the task begins only when this one rests.
+            pool.open.fetch_add(1, Ordering::AcqRel);
+            pool.free.fetch_add(1, Ordering::AcqRel);
+            tokio::spawn(Arc::clone(&pool).serve(socket));
         }
         Ok(Self { jobs, pool, turns: Turns::default() })
     }
@@ -114,7 +117,7 @@ impl RestPending {
 }
 
 impl Pool {
-    async fn connect(&self) -> Result<SendRequest<OneBuffer>, ConnectError> {
+    async fn connect(&self) -> Result<Socket, ConnectError> {
         let stream = Stream::connect(&self.endpoint, Alpn::Http1).await?;
         let (sender, connection) =
             http1::Builder::new()
@@ -122,20 +125,21 @@ impl Pool {
                 .handshake(TokioIo::new(stream))
                 .await
                 .map_err(|error| ConnectError::Speech { protocol: "HTTP/1.1", reason: error.to_string() })?;
-        // Why it ended is told to the request that was under way.
-        tokio::spawn(async move { connection.await.ok() });
-        Ok(sender)
+        let (ended, closed) = oneshot::channel();
+        tokio::spawn(async move {
+            // Why it ended is told to the request that was under way.
+            connection.await.ok();
+            drop::<oneshot::Sender<Infallible>>(ended);
+        });
+        Ok(Socket { sender, closed })
     }
 
     /// Serves the queue over one socket, and over its successors when a cancelled request or the
     /// server closes it, until the connection is dropped or the server cannot be reached.
-    async fn serve(self: Arc<Self>, mut sender: SendRequest<OneBuffer>) {
-        self.open.fetch_add(1, Ordering::AcqRel);
-        loop {
-            self.free.fetch_add(1, Ordering::AcqRel);
-            let Some(job) = self.next_job(&mut sender).await else { break };
-            let usable = match job {
-                Next::Job(job) => self.exchange(&mut sender, job).await,
+    async fn serve(self: Arc<Self>, mut socket: Socket) {
+        while let Some(next) = self.next_job(&mut socket).await {
+            let usable = match next {
+                Next::Job(job) => self.exchange(&mut socket.sender, job).await,
                 Next::SocketClosed => {
                     self.free.fetch_sub(1, Ordering::AcqRel);
                     false
@@ -143,10 +147,11 @@ impl Pool {
             };
             if !usable {
                 match self.connect().await {
-                    Ok(replacement) => sender = replacement,
+                    Ok(replacement) => socket = replacement,
                     Err(_) => break,
                 }
             }
+            self.free.fetch_add(1, Ordering::AcqRel);
         }
         if self.open.fetch_sub(1, Ordering::AcqRel) == 1 {
             // The last socket is gone: whoever waits for one is told by the drop of its request.
@@ -157,20 +162,12 @@ impl Pool {
     }
 
     /// The next request; `None` when the connection has been dropped.
-    async fn next_job(&self, sender: &mut SendRequest<OneBuffer>) -> Option<Next> {
+    async fn next_job(&self, socket: &mut Socket) -> Option<Next> {
         let job = async { self.jobs.lock().await.recv().await };
-        let closed = async {
-            // A server may close an idle socket, and a restart closes all of them.
-            while poll_fn(|cx| sender.poll_ready(cx)).await.is_ok() {
-                if sender.is_closed() {
-                    return;
-                }
-                pending::<()>().await;
-            }
-        };
         tokio::select! {
             biased;
-            () = closed => Some(Next::SocketClosed),
+            // A server may close an idle socket, and a restart closes all of them.
+            _ = &mut socket.closed => Some(Next::SocketClosed),
             job = job => job.map(Next::Job),
         }
     }
@@ -213,6 +210,13 @@ impl Pool {
         }
         reply
     }
+}
+
+/// A connected socket.
+struct Socket {
+    sender: SendRequest<OneBuffer>,
+    /// Resolves when the socket is closed; nothing is ever sent.
+    closed: oneshot::Receiver<Infallible>,
 }
 
 /// What a free socket meets next.

@@ -1,0 +1,204 @@
+//! Measured connections: the same answers, honest instants, and nothing broken by a cancelled request.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use squall_core::row::Outcome;
+use squall_core::schema::Transport;
+use squall_milvus::admin::Admin;
+use squall_milvus::encode::{self, Request, SearchTemplate};
+use squall_milvus::measured::{Connection, Failure};
+use squall_milvus::{Endpoint, Protocol};
+use squall_sandbox::SandboxConfig;
+
+use crate::support::*;
+
+const BOTH: [(Transport, Protocol); 2] =
+    [(Transport::Grpc, Protocol::Grpc), (Transport::Rest, Protocol::RestV2)];
+
+fn request(protocol: Protocol, template: &SearchTemplate, number: u64) -> Request {
+    template.request(encode::vector(protocol, &query(number)))
+}
+
+async fn measured_and_admin_agree(server: &Endpoint, transport: Transport, protocol: Protocol) {
+    let admin = Admin::connect(server, transport).await.unwrap();
+    let name = unique("agree");
+    seed(&admin, &name, &flat()).await;
+    let connection = Connection::open_with_sockets(server, protocol, 4).await.unwrap();
+    let fields = ["id".to_owned()];
+    for (number, filter) in
+        (0..20).zip([None, Some("category == \"books\""), Some("price < 0.01")].iter().cycle())
+    {
+        let expected = admin.search(&name, &spec(*filter, &fields), &query(number)).await.unwrap();
+        let template = template(protocol, &name, *filter);
+        let reply = connection.start(request(protocol, &template, number)).await.unwrap().finish().await;
+        assert_eq!((reply.outcome, reply.code), (Outcome::Ok, None));
+        assert_eq!(usize::from(reply.hits), expected.ids.len());
+        assert_eq!(reply.bytes_in as usize, reply.body.len());
+        assert_eq!(reply.ids().unwrap(), expected);
+    }
+    admin.drop_collection(&name).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_measured_search_finds_what_the_admin_face_finds() {
+    let sandbox = sandbox().await;
+    for (transport, protocol) in BOTH {
+        measured_and_admin_agree(&endpoint(&sandbox.uri), transport, protocol).await;
+    }
+}
+
+#[tokio::test]
+async fn a_measured_search_finds_what_the_admin_face_finds_on_milvus_2_3_5() {
+    let test = "a_measured_search_finds_what_the_admin_face_finds_on_milvus_2_3_5";
+    let Some(server) = real_server("SQUALL_TEST_MILVUS_URI", test) else { return };
+    measured_and_admin_agree(&server, Transport::Grpc, Protocol::Grpc).await;
+}
+
+#[tokio::test]
+async fn a_measured_search_finds_what_the_admin_face_finds_on_milvus_lite() {
+    let test = "a_measured_search_finds_what_the_admin_face_finds_on_milvus_lite";
+    let Some(server) = real_server("SQUALL_TEST_MILVUS_LITE_URI", test) else { return };
+    measured_and_admin_agree(&server, Transport::Grpc, Protocol::Grpc).await;
+}
+
+#[tokio::test]
+async fn many_requests_are_in_flight_on_one_connection() {
+    let sandbox = sandbox().await;
+    for (transport, protocol) in BOTH {
+        let admin = connect(&sandbox.uri, transport).await;
+        let name = unique("many");
+        seed(&admin, &name, &flat()).await;
+        let connection = Connection::open_with_sockets(&endpoint(&sandbox.uri), protocol, 8).await.unwrap();
+        let template = template(protocol, &name, None);
+        let replies = join_all((0..200).map(async |number| {
+            connection.start(request(protocol, &template, number)).await.unwrap().finish().await
+        }))
+        .await;
+        for (number, reply) in (0..).zip(replies) {
+            assert_eq!(reply.outcome, Outcome::Ok);
+            assert_eq!(reply.ids().unwrap().ids, nearest(&query(number), |_| true), "{protocol} {number}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_servers_errors_are_outcomes_with_codes() {
+    let sandbox = sandbox().await;
+    for (transport, protocol) in BOTH {
+        let admin = connect(&sandbox.uri, transport).await;
+        let cold = unique("cold");
+        create(&admin, &cold).await;
+        let connection = Connection::open(&endpoint(&sandbox.uri), protocol).await.unwrap();
+        for (name, code) in [("nope", 100), (cold.as_str(), 101)] {
+            let request = request(protocol, &template(protocol, name, None), 0);
+            let reply = connection.start(request).await.unwrap().finish().await;
+            assert_eq!((reply.outcome, reply.code, reply.hits), (Outcome::ClientError, Some(code), 0));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_rate_limit_is_a_rejection_and_a_failure_a_server_error() {
+    for (config, expected) in [
+        (SandboxConfig { reject_rate: 1.0, ..SandboxConfig::default() }, (Outcome::Rejected, Some(8))),
+        (SandboxConfig { error_rate: 1.0, ..SandboxConfig::default() }, (Outcome::ServerError, Some(65535))),
+        (SandboxConfig { drop_rate: 1.0, ..SandboxConfig::default() }, (Outcome::Reset, None)),
+    ] {
+        let sandbox = Running::start(config).await;
+        for (transport, protocol) in BOTH {
+            let admin = connect(&sandbox.uri, transport).await;
+            let name = unique("faults");
+            seed(&admin, &name, &flat()).await;
+            let connection = Connection::open(&endpoint(&sandbox.uri), protocol).await.unwrap();
+            let request = request(protocol, &template(protocol, &name, None), 0);
+            let reply = connection.start(request).await.unwrap().finish().await;
+            assert_eq!((reply.outcome, reply.code), expected, "{protocol}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_token_is_a_client_error_of_grpc_status_16() {
+    let config = SandboxConfig { token: Some("root:Milvus".to_owned()), ..SandboxConfig::default() };
+    let sandbox = Running::start(config).await;
+    let wrong = Endpoint::new(&sandbox.uri, Some("root:wrong".to_owned()), None).unwrap();
+    let connection = Connection::open(&wrong, Protocol::RestV2).await.unwrap();
+    let request = request(Protocol::RestV2, &template(Protocol::RestV2, "c", None), 0);
+    let reply = connection.start(request).await.unwrap().finish().await;
+    assert_eq!((reply.outcome, reply.code), (Outcome::ClientError, Some(1800)));
+}
+
+#[tokio::test]
+async fn a_cancelled_request_leaves_the_connection_usable() {
+    let config = SandboxConfig { latency: "fixed:300ms".parse().unwrap(), ..SandboxConfig::default() };
+    let sandbox = Running::start(config).await;
+    for (transport, protocol) in BOTH {
+        let admin = connect(&sandbox.uri, transport).await;
+        let name = unique("cancel");
+        seed(&admin, &name, &flat()).await;
+        let connection = Connection::open_with_sockets(&endpoint(&sandbox.uri), protocol, 2).await.unwrap();
+        let template = template(protocol, &name, None);
+        for number in 0..4 {
+            let pending = connection.start(request(protocol, &template, number)).await.unwrap();
+            let cut_off = tokio::time::timeout(Duration::from_millis(1), pending.finish()).await;
+            assert!(cut_off.is_err(), "an answer of 300 ms did not come within 1 ms");
+        }
+        // Dropped before it is sent at all.
+        drop(connection.start(request(protocol, &template, 4)));
+        let reply = connection.start(request(protocol, &template, 5)).await.unwrap().finish().await;
+        assert_eq!(reply.outcome, Outcome::Ok, "{protocol}");
+        assert_eq!(reply.ids().unwrap().ids, nearest(&query(5), |_| true));
+        assert!(!connection.is_closed());
+    }
+}
+
+#[tokio::test]
+async fn a_full_window_is_noticed_and_a_request_larger_than_it_arrives() {
+    let sandbox = sandbox().await;
+    let admin = connect(&sandbox.uri, Transport::Grpc).await;
+    let name = unique("window");
+    seed(&admin, &name, &flat()).await;
+    let connection = Connection::open(&endpoint(&sandbox.uri), Protocol::Grpc).await.unwrap();
+    let small = request(Protocol::Grpc, &template(Protocol::Grpc, &name, None), 0);
+    let pending = connection.start(small).await.unwrap();
+    assert!(!pending.waited_for_flow_control());
+    pending.finish().await;
+    // 70,000 names in a filter: 500 KB, where a window holds 65,535 bytes.
+    let ids: Vec<String> = (0..70_000).map(|id| (id + 100_000).to_string()).collect();
+    let filter = format!("id not in [{}]", ids.join(","));
+    let large = request(Protocol::Grpc, &template(Protocol::Grpc, &name, Some(&filter)), 0);
+    assert!(large.len() > 400_000);
+    let pending = connection.start(large).await.unwrap();
+    assert!(pending.waited_for_flow_control());
+    let reply = pending.finish().await;
+    assert_eq!((reply.outcome, reply.hits), (Outcome::Ok, 10));
+}
+
+#[tokio::test]
+async fn a_server_that_goes_away_resets_what_is_in_flight_and_closes_the_connection() {
+    for (transport, protocol) in BOTH {
+        let config = SandboxConfig { latency: "fixed:20s".parse().unwrap(), ..SandboxConfig::default() };
+        let sandbox = Running::start(config.clone()).await;
+        let uri = sandbox.uri.clone();
+        let admin = connect(&uri, transport).await;
+        let name = unique("restart");
+        seed(&admin, &name, &flat()).await;
+        let connection = Connection::open_with_sockets(&endpoint(&uri), protocol, 2).await.unwrap();
+        let template = template(protocol, &name, None);
+        let pending = connection.start(request(protocol, &template, 0)).await.unwrap();
+        let (reply, ()) = tokio::join!(pending.finish(), sandbox.stop());
+        assert_eq!(reply.outcome, Outcome::Reset, "{protocol}");
+        eventually("the connection knows that it is closed", async || connection.is_closed()).await;
+        let failure = connection.start(request(protocol, &template, 1)).await.unwrap_err();
+        assert_eq!(failure, Failure::Refused);
+        assert!(connection.reopen().await.is_err(), "nothing listens");
+
+        let port = endpoint(&uri).port();
+        let again = Running::start(SandboxConfig { port, ..SandboxConfig::default() }).await;
+        let reopened = connection.reopen().await.unwrap();
+        let reply = reopened.start(request(protocol, &template, 2)).await.unwrap().finish().await;
+        assert_eq!(reply.code, Some(100), "a new sandbox has no collection");
+        again.stop().await;
+    }
+}
