@@ -19,8 +19,8 @@ use crate::judge::{self, JudgedTarget};
 use crate::rows::{self, UnreadablePart};
 use crate::series::{self, Series};
 use crate::spans::Spans;
-use crate::uri::without_credentials;
 use crate::validity;
+use squall_core::uri::without_credentials;
 
 /// How a run is analysed.
 #[derive(Clone, Debug, Default)]

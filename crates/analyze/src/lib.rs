@@ -29,7 +29,6 @@ mod rows;
 mod series;
 mod spans;
 pub mod text;
-mod uri;
 mod validity;
 mod words;
 

@@ -9,6 +9,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::keys::{Command, Key};
+use crate::uri::without_credentials;
 
 /// Where a value came from. The order of the variants is the precedence.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -401,7 +402,11 @@ impl Settings {
         Key::of(self.command)
             .filter_map(|key| {
                 let (values, origin) = self.values.get(key.name)?;
-                let value = if key.secret { "(hidden)".to_owned() } else { values.join(", ") };
+                let value = match key.name {
+                    _ if key.secret => "(hidden)".to_owned(),
+                    "uri" => without_credentials(&values.join(", ")),
+                    _ => values.join(", "),
+                };
                 Some(Shown { name: key.name, value, origin: origin.clone() })
             })
             .collect()
@@ -506,6 +511,10 @@ mod tests {
     fn a_secret_is_never_shown() {
         let settings = Settings::resolve(Command::Run, &[environment(&[("MILVUS_TOKEN", "root:hush")])]);
         assert_eq!(settings.text("token"), Some("root:hush"));
+        let settings = Settings::resolve(
+            Command::Run,
+            &[environment(&[("MILVUS_TOKEN", "root:hush"), ("MILVUS_URI", "http://root:hush@db:1")])],
+        );
         assert!(!format!("{settings:?}").contains("hush"));
         assert!(settings.shown().iter().any(|shown| shown.name == "token" && shown.value == "(hidden)"));
     }

@@ -39,4 +39,5 @@ pub mod stream;
 pub mod summary;
 pub mod target;
 pub mod units;
+pub mod uri;
 pub mod workload;

@@ -13,6 +13,7 @@ use crate::schedule::{Arrivals, Stage, StageKind};
 use crate::schema::{Consistency, Transport};
 use crate::target::{Comparison, Figure, PlannedTarget, Target};
 use crate::units::{parse_duration, parse_rate};
+use crate::uri::without_credentials;
 use crate::workload::{QueryKind, Workload};
 
 /// The largest limit that Milvus takes.
@@ -89,7 +90,8 @@ impl RunConfig {
 /// Where `setup` and `run` connect to, without credentials.
 pub fn server_target(settings: &Settings) -> Result<ServerTarget, ConfigError> {
     Ok(ServerTarget {
-        uri: settings.required("uri", non_empty)?,
+        // `user:password@` serves as the token; it must not reach run.json or a report.
+        uri: settings.required("uri", |text| non_empty(text).map(|uri| without_credentials(&uri)))?,
         database: settings.text("database").map(str::to_owned),
         collection: settings.required("collection-name", non_empty)?,
         transport: settings.required("transport", Transport::from_str)?,
@@ -361,6 +363,12 @@ mod tests {
             let error = config(&[(name, value)], &[]).unwrap_err();
             assert!(error.contains(part), "{name} {value}: {error}");
         }
+    }
+
+    #[test]
+    fn credentials_in_the_uri_do_not_reach_the_plan() {
+        let config = config(&[("uri", "http://root:hush@db:19530")], &[]).unwrap();
+        assert_eq!(config.plan.server.uri, "http://db:19530");
     }
 
     #[test]

@@ -137,6 +137,12 @@ fn a_wrong_token_is_exit_1_and_no_token_is_in_any_file() {
         let done = place.line(&format!("{run} --token root:s3cr3t-token")).ran();
         assert!(!done.stderr.contains("s3cr3t"), "{}", done.stderr);
     }
+    // The token may stand in the URI, too.
+    let with_token = uri.replacen("http://", "http://root:s3cr3t-token@", 1);
+    let done = place.line(&format!("run -t 2s --rate 20 --uri {with_token} --name in-uri")).ran();
+    assert!(!done.stderr.contains("s3cr3t"), "{}", done.stderr);
+    let done = place.line(&format!("run --dry-run --uri {with_token}")).expect(0);
+    assert!(!done.stdout.contains("s3cr3t"), "{}", done.stdout);
     let encoded = "cm9vdDpzM2NyM3QtdG9rZW4=";
     for file in files_below(place.path()) {
         let content = std::fs::read(&file).unwrap();

@@ -30,7 +30,9 @@ pub(crate) async fn execute(matches: &ArgMatches) -> Result<Exit, Failure> {
 /// The server with its credentials.
 pub(crate) fn endpoint(server: &ServerTarget, settings: &Settings) -> Result<Endpoint, Failure> {
     let token = settings.text("token").map(str::to_owned);
-    let endpoint = Endpoint::new(&server.uri, token, server.database.clone())?;
+    // As it was given: with credentials, where it has any.
+    let uri = settings.text("uri").unwrap_or(&server.uri);
+    let endpoint = Endpoint::new(uri, token, server.database.clone())?;
     Ok(match settings.text("tls-ca") {
         Some(path) => endpoint.with_ca_file(path)?,
         None => endpoint,

@@ -1,7 +1,7 @@
 //! URIs without the credentials that a user may have written into them.
 
 /// The URI without user and password: `http://root:secret@host` is `http://host`.
-pub(crate) fn without_credentials(uri: &str) -> String {
+pub fn without_credentials(uri: &str) -> String {
     let (scheme, rest) = uri.split_once("://").map_or(("", uri), |(scheme, rest)| (scheme, rest));
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
