@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 use std::sync::mpsc::Receiver;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use squall_setup::{Event, Phase};
@@ -11,6 +11,7 @@ use squall_setup::{Event, Phase};
 pub(crate) fn draw(events: &Receiver<Event>) {
     let terminal = std::io::stderr().is_terminal();
     let mut bar = ProgressBar::hidden();
+    let mut log = LogLines::new(0);
     for event in events {
         match event {
             Event::Dropping { collection, rows } => {
@@ -20,8 +21,14 @@ pub(crate) fn draw(events: &Receiver<Event>) {
             Event::Started { phase, total } => {
                 bar.finish_and_clear();
                 bar = if terminal { new_bar(phase, total) } else { ProgressBar::hidden() };
+                log = LogLines::new(total);
             }
-            Event::Progress { done, .. } => bar.set_position(done),
+            Event::Progress { phase, done } => {
+                bar.set_position(done);
+                if let Some(line) = (!terminal).then(|| log.line(phase, done)).flatten() {
+                    eprintln!("  {line}");
+                }
+            }
             Event::Finished { phase, took } => {
                 bar.finish_and_clear();
                 eprintln!("  {:<8} {}", phase.name(), seconds(took));
@@ -29,6 +36,41 @@ pub(crate) fn draw(events: &Receiver<Event>) {
         }
     }
     bar.finish_and_clear();
+}
+
+/// How often a log file is told how far a phase is.
+const LOG_EVERY: Duration = Duration::from_secs(10);
+
+/// Progress for a log file, where a bar would be a mess.
+struct LogLines {
+    total: u64,
+    started: Instant,
+    next: Instant,
+}
+
+impl LogLines {
+    fn new(total: u64) -> Self {
+        let started = Instant::now();
+        Self { total, started, next: started + LOG_EVERY }
+    }
+
+    /// A line when it is time for one.
+    fn line(&mut self, phase: Phase, done: u64) -> Option<String> {
+        let now = Instant::now();
+        if now < self.next {
+            return None;
+        }
+        self.next = now + LOG_EVERY;
+        Some(progress_line(phase, done, self.total, now - self.started))
+    }
+}
+
+/// `insert   120000 of 1000000, 12000/s, 73 s left`.
+fn progress_line(phase: Phase, done: u64, total: u64, took: Duration) -> String {
+    let rate = done as f64 / took.as_secs_f64();
+    let left = total.saturating_sub(done) as f64 / rate;
+    let pace = if rate > 0.0 { format!(", {rate:.0}/s, {left:.0} s left") } else { String::new() };
+    format!("{:<8} {done} of {total}{pace}", phase.name())
 }
 
 fn new_bar(phase: Phase, total: u64) -> ProgressBar {
@@ -46,4 +88,16 @@ fn new_bar(phase: Phase, total: u64) -> ProgressBar {
 /// A length of time as people read it.
 pub(crate) fn seconds(time: Duration) -> String {
     format!("{:.1} s", time.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_line_has_rate_and_rest() {
+        let line = progress_line(Phase::Insert, 120_000, 1_000_000, Duration::from_secs(10));
+        assert_eq!(line, "insert   120000 of 1000000, 12000/s, 73 s left");
+        assert_eq!(progress_line(Phase::Load, 0, 100, Duration::from_secs(10)), "load     0 of 100");
+    }
 }
