@@ -11,6 +11,36 @@
 //! Endpoint ──► admin::Admin (describes, seeds)
 //!        └───► encode::SearchTemplate + vector ──► measured::Connection::start ──► Pending::finish ──► Reply
 //! ```
+//!
+//! ```no_run
+//! use squall_core::schema::Transport;
+//! use squall_milvus::encode::{self, SearchSpec, SearchTemplate, Target};
+//! use squall_milvus::{Endpoint, admin::Admin, measured::Connection};
+//!
+//! # async fn one_search() -> Result<(), Box<dyn std::error::Error>> {
+//! let endpoint = Endpoint::new("http://localhost:19530", None, None)?;
+//! let admin = Admin::connect(&endpoint, Transport::Grpc).await?;
+//! let connection = Connection::open(&endpoint, admin.protocol()).await?;
+//!
+//! let spec = SearchSpec {
+//!     vector_field: "vector",
+//!     metric: None,
+//!     filter: Some("price < 50"),
+//!     limit: 10,
+//!     params: Some(r#"{"nprobe": 16}"#),
+//!     consistency: None,
+//!     output_fields: &["id".to_owned()],
+//! };
+//! let target = Target { collection: "products", database: None };
+//! let template = SearchTemplate::new(admin.protocol(), target, &spec, 768)?;
+//! let request = template.request(encode::vector(admin.protocol(), &[0.5; 768]));
+//!
+//! let pending = connection.start(request).await?; // sent
+//! let reply = pending.finish().await; // done
+//! println!("{}: {} hits, {:?}", reply.outcome, reply.hits, reply.ids()?.ids);
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod admin;
 mod answer;

@@ -13,6 +13,15 @@
 //! has no other way, the socket is closed and replaced.
 //!
 //! A connection lives on the runtime that opened it: its driver is a task there.
+//!
+//! What it costs, CPU of the client's thread a search of 768 dimensions, limit 10, 16 in flight on one
+//! connection against the null sandbox, two busy cores (`--example request_cost`, three rounds):
+//!
+//! | way | µs |
+//! |---|---|
+//! | tonic and prost, encoded and decoded each time (the admin face) | 19.2 – 20.1 |
+//! | h2, ready-made bytes, answer walked by hand | 10.8 – 11.2 |
+//! | HTTP/1.1 sockets, ready-made JSON | 11.1 – 11.3 |
 
 mod grpc;
 mod payload;
