@@ -49,6 +49,17 @@ impl Clock for MonotonicClock {
     }
 }
 
+/// A timer that is not set yet: what can fail of an alarm, to be made before the run begins.
+pub(crate) struct Timer(AsyncFd<OwnedFd>);
+
+impl Timer {
+    /// A timer; must be made inside the runtime that shall watch it.
+    pub(crate) fn new() -> std::io::Result<Self> {
+        let fd = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
+        Ok(Self(watched(fd)?))
+    }
+}
+
 /// A timerfd that a worker's runtime watches.
 pub(crate) struct TimerfdAlarm {
     clock: MonotonicClock,
@@ -58,10 +69,9 @@ pub(crate) struct TimerfdAlarm {
 }
 
 impl TimerfdAlarm {
-    /// A timer; must be made inside the runtime that shall watch it.
-    pub(crate) fn new(clock: MonotonicClock) -> std::io::Result<Self> {
-        let fd = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
-        Ok(Self { clock, fd: watched(fd)?, armed_ns: i64::MIN })
+    /// An alarm on that timer, in the clock's time.
+    pub(crate) fn new(timer: Timer, clock: MonotonicClock) -> Self {
+        Self { clock, fd: timer.0, armed_ns: i64::MIN }
     }
 
     fn arm(&mut self, at_ns: i64) {
@@ -128,7 +138,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
         let clock = MonotonicClock { zero_ns: monotonic_ns() };
         runtime.block_on(async {
-            let mut alarm = TimerfdAlarm::new(clock).unwrap();
+            let mut alarm = TimerfdAlarm::new(Timer::new().unwrap(), clock);
             for at_ns in [-5, 0, 100_000, 2_000_000, 2_000_001, 2_040_000, 9_000_000] {
                 poll_fn(|cx| alarm.poll_at(at_ns, cx)).await;
                 assert!(clock.now_ns() >= at_ns);

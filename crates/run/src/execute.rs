@@ -30,7 +30,7 @@ use squall_milvus::admin::Admin;
 use squall_milvus::{Endpoint, Protocol};
 use tokio::sync::oneshot;
 
-use crate::clock::{Clock, MonotonicClock, TimerfdAlarm, monotonic_ns};
+use crate::clock::{Clock, MonotonicClock, Timer, TimerfdAlarm, monotonic_ns};
 use crate::connections::Connections;
 use crate::control::Control;
 use crate::error::RunError;
@@ -404,6 +404,10 @@ fn work(shared: &Shared, worker: u16, go: oneshot::Receiver<Go>, outbox: &Sender
             Ok(connections) => Rc::new(connections),
             Err(error) => return connected(Err(error.into())),
         };
+        let timer = match Timer::new() {
+            Ok(timer) => timer,
+            Err(error) => return connected(Err(error.into())),
+        };
         let schedule = shared.plan.open_schedule();
         let slice = shared.slice(worker);
         let queue = match (&schedule, closed_loop(&shared.plan)) {
@@ -418,10 +422,7 @@ fn work(shared: &Shared, worker: u16, go: oneshot::Receiver<Go>, outbox: &Sender
         connected(Ok(rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs()));
         // The sender is dropped where the run does not begin.
         let Ok(Go { clock, ring }) = go.await else { return };
-        let alarm = match TimerfdAlarm::new(clock) {
-            Ok(alarm) => alarm,
-            Err(error) => panic!("the kernel gives no timer: {error}"),
-        };
+        let alarm = TimerfdAlarm::new(timer, clock);
         let control = Arc::clone(&shared.control);
         let mut worker = Worker::new(settings, clock, alarm, link, fly, queue, ring, control, outbox.clone());
         poll_fn(|cx| worker.poll(cx)).await;
