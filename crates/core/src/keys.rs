@@ -168,7 +168,6 @@ pub static KEYS: &[Key] = &[
     Key {
         name: "data",
         default: Some("data"),
-        read_by: ReadBy::Both,
         help: "Directory of runs",
         value: "DIR",
         heading: "Output",

@@ -266,7 +266,7 @@ fn field_list(text: &str) -> Result<Vec<String>, String> {
     if fields.iter().any(String::is_empty) { Err(format!("`{text}` has an empty name")) } else { Ok(fields) }
 }
 
-/// The kinds of query, by class name, that need a filter's fields in the collection.
+/// Whether a class sends filters, so that the collection must have their fields.
 pub fn asks_filtered(classes: &[Class]) -> bool {
     classes.iter().any(|class| class.kind == QueryKind::Filtered && class.weight > 0.0)
 }

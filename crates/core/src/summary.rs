@@ -69,7 +69,7 @@ pub struct ServerIdentity {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ValidityCheck {
     /// Short name: `lag`, `worker_busy`, `run_queue`, `steal`, `throttled`, `dropped_rows`,
-    /// `due_not_sent`, `clock`, `flow_control`, `same_host`.
+    /// `missing_rows`, `due_not_sent`, `clock`, `flow_control`, `same_host`.
     pub check: String,
     /// Whether it makes the run invalid (`invalid`), is only worth knowing (`warning`), or is fine (`ok`).
     pub result: ValidityResult,
@@ -161,7 +161,7 @@ pub struct Summary {
     pub validity: Vec<ValidityCheck>,
     /// Figures of all measured requests.
     pub totals: Figures,
-    /// Figures by class, in the plan's order of names.
+    /// Figures by class, sorted by name.
     pub classes: BTreeMap<String, Figures>,
     /// Figures by measured stage.
     pub stages: BTreeMap<String, Figures>,

@@ -152,7 +152,9 @@ pub(crate) fn real_part(variable: &str, test: &str) -> Option<String> {
     if let Ok(value) = std::env::var(variable) {
         return Some(value);
     }
-    let line = format!("SKIPPED {test}: {variable} is not set");
+    let reason =
+        std::env::var(format!("{variable}_MISSING")).unwrap_or_else(|_| format!("{variable} is not set"));
+    let line = format!("SKIPPED {test}: {reason}");
     println!("{line}");
     if let Ok(path) = std::env::var("SQUALL_TEST_SKIPPED_FILE") {
         let mut file = std::fs::OpenOptions::new()
