@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::batch::{RowBatch, Values};
 use crate::dataset::Row;
 
 /// A condition on a row's scalar fields.
@@ -31,6 +32,44 @@ impl Filter {
         }
     }
 
+    /// Which of `rows` match, in order.
+    ///
+    /// # Errors
+    /// When they lack a field that the filter reads, or it is of another type.
+    pub fn matching(&self, rows: &RowBatch) -> Result<Vec<bool>, FilterError> {
+        let lacks = |field: &'static str| FilterError { filter: self.to_string(), field };
+        match self {
+            Filter::Category(category) => match rows.column("category") {
+                Some(Values::VarChar(values)) => Ok(values.iter().map(|value| value == category).collect()),
+                _ => Err(lacks("category")),
+            },
+            Filter::Price { min, max } => {
+                let range = *min..*max;
+                match rows.column("price") {
+                    Some(Values::Double(values)) => {
+                        Ok(values.iter().map(|value| range.contains(value)).collect())
+                    }
+                    Some(Values::Float(values)) => {
+                        Ok(values.iter().map(|value| range.contains(&f64::from(*value))).collect())
+                    }
+                    Some(Values::Int64(values)) => {
+                        Ok(values.iter().map(|value| range.contains(&(*value as f64))).collect())
+                    }
+                    _ => Err(lacks("price")),
+                }
+            }
+            Filter::All(filters) => {
+                let mut all = vec![true; rows.rows];
+                for filter in filters {
+                    for (all, one) in all.iter_mut().zip(filter.matching(rows)?) {
+                        *all &= one;
+                    }
+                }
+                Ok(all)
+            }
+        }
+    }
+
     /// The names of the fields that the filter reads, each once, in order of appearance.
     pub fn fields(&self) -> Vec<&'static str> {
         match self {
@@ -47,6 +86,16 @@ impl Filter {
             }
         }
     }
+}
+
+/// A filter that the rows cannot answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the filter `{filter}` needs a field `{field}`, which the rows lack or have in another type")]
+pub struct FilterError {
+    /// The filter, as Milvus' text.
+    pub filter: String,
+    /// The field.
+    pub field: &'static str,
 }
 
 impl std::fmt::Display for Filter {
@@ -108,6 +157,18 @@ mod tests {
         for (price, matches) in [(49.99, false), (50.0, true), (99.99, true), (100.0, false)] {
             assert_eq!(filter.matches(&row("books", price)), matches, "{price}");
         }
+    }
+
+    #[test]
+    fn columns_match_as_their_rows_do() {
+        let reference = crate::dataset::Reference::new(5, 2).unwrap();
+        let rows = crate::dataset::Dataset::reference(5, 2).unwrap().scalars(100, 2_000).unwrap();
+        for filter in reference_filters() {
+            let expected: Vec<bool> = (100..2_100).map(|row| filter.matches(&reference.row(row))).collect();
+            assert_eq!(filter.matching(&rows).unwrap(), expected, "{filter}");
+        }
+        let without = RowBatch { rows: 1, columns: Vec::new() };
+        assert!(reference_filters()[40].matching(&without).unwrap_err().to_string().contains("`category`"));
     }
 
     #[test]

@@ -168,7 +168,8 @@ pub static KEYS: &[Key] = &[
     Key {
         name: "data",
         default: Some("data"),
-        help: "Directory of runs",
+        read_by: ReadBy::Both,
+        help: "Directory of runs and truth",
         value: "DIR",
         heading: "Output",
         ..BASE
@@ -188,6 +189,72 @@ pub static KEYS: &[Key] = &[
         help: "Seed: of the dataset in setup, of the order of requests in run",
         value: "N",
         heading: "Data",
+        ..BASE
+    },
+    Key {
+        name: "dataset",
+        default: Some("reference"),
+        read_by: ReadBy::Setup,
+        help: "reference (unit vectors from normals), clustered (as real embeddings are), or file:PATH (Parquet, .npy, .fvecs, .bvecs, .fbin, .u8bin, or a directory of VectorDBBench's)",
+        value: "KIND",
+        heading: "Data",
+        ..BASE
+    },
+    Key {
+        name: "clusters",
+        read_by: ReadBy::Setup,
+        help: "Clusters of a clustered dataset",
+        value: "N",
+        heading: "Data",
+        ..BASE
+    },
+    Key {
+        name: "intrinsic-dim",
+        read_by: ReadBy::Setup,
+        help: "Directions in which a cluster of a clustered dataset spreads",
+        value: "N",
+        heading: "Data",
+        ..BASE
+    },
+    Key {
+        name: "cluster-skew",
+        read_by: ReadBy::Setup,
+        help: "Exponent of the law of cluster sizes: 0 makes them alike",
+        value: "X",
+        heading: "Data",
+        ..BASE
+    },
+    Key {
+        name: "correlation",
+        read_by: ReadBy::Setup,
+        help: "How far the scalars of a clustered dataset go with the cluster, 0 to 1",
+        value: "X",
+        heading: "Data",
+        ..BASE
+    },
+    Key {
+        name: "vector-type",
+        default: Some("float32"),
+        read_by: ReadBy::Setup,
+        help: "float32, float16, bfloat16 or binary",
+        value: "TYPE",
+        heading: "Data",
+        ..BASE
+    },
+    Key {
+        name: "queries",
+        read_by: ReadBy::Both,
+        help: "File of query vectors, for a dataset from a file",
+        value: "FILE",
+        heading: "Data",
+        ..BASE
+    },
+    Key {
+        name: "truth",
+        read_by: ReadBy::Setup,
+        help: "File of the exact neighbours of the queries, for a dataset from a file",
+        value: "FILE",
+        heading: "Truth",
         ..BASE
     },
     Key {
@@ -218,10 +285,44 @@ pub static KEYS: &[Key] = &[
         ..BASE
     },
     Key {
+        name: "insert-rate",
+        read_by: ReadBy::Setup,
+        help: "Most vectors a second; as fast as the server takes them unless given",
+        value: "VECTORS/S",
+        heading: "Data",
+        alias: Some("rate"),
+        ..BASE
+    },
+    Key {
+        name: "shards-num",
+        default: Some("1"),
+        read_by: ReadBy::Setup,
+        help: "Shards of the collection",
+        value: "N",
+        heading: "Data",
+        ..BASE
+    },
+    Key {
+        name: "partitions",
+        read_by: ReadBy::Setup,
+        help: "Partitions: rows go to them in turn, or by --partition-key",
+        value: "N",
+        heading: "Data",
+        ..BASE
+    },
+    Key {
+        name: "partition-key",
+        read_by: ReadBy::Setup,
+        help: "Field whose value decides a row's partition",
+        value: "FIELD",
+        heading: "Data",
+        ..BASE
+    },
+    Key {
         name: "index",
         default: Some("IVF_FLAT"),
         read_by: ReadBy::Setup,
-        help: "IVF_FLAT, HNSW, FLAT or AUTOINDEX",
+        help: "FLAT, IVF_FLAT, IVF_SQ8, IVF_PQ, HNSW, SCANN, DISKANN, AUTOINDEX or GPU_*",
         value: "KIND",
         heading: "Index",
         ..BASE
@@ -241,6 +342,33 @@ pub static KEYS: &[Key] = &[
         help: "Build parameters as JSON; IVF_FLAT has nlist 1024, HNSW has M 16 and efConstruction 200 unless given",
         value: "JSON",
         heading: "Index",
+        ..BASE
+    },
+    Key {
+        name: "scalar-index",
+        read_by: ReadBy::Setup,
+        list: true,
+        help: "Index of a scalar field; without a kind, the one that the server takes for the field's type",
+        value: "FIELD[:KIND]",
+        heading: "Index",
+        ..BASE
+    },
+    Key {
+        name: "replicas",
+        default: Some("1"),
+        read_by: ReadBy::Setup,
+        help: "Copies of the collection in the memory of query nodes",
+        value: "N",
+        heading: "Index",
+        ..BASE
+    },
+    Key {
+        name: "ground-truth",
+        default: Some("100"),
+        read_by: ReadBy::Setup,
+        help: "Exact neighbours of each hot, each filtered and every tenth rare query, so that runs can tell recall; 0 makes none",
+        value: "K",
+        heading: "Truth",
         ..BASE
     },
     Key {
@@ -338,8 +466,8 @@ pub static KEYS: &[Key] = &[
     },
     Key {
         name: "threads",
-        default: Some("1"),
-        help: "Threads that send",
+        read_by: ReadBy::Both,
+        help: "Threads: in run those that send, 1 unless given; in setup those that make and encode rows, one a core unless given",
         value: "N",
         heading: "Load",
         ..BASE
@@ -411,6 +539,7 @@ pub static KEYS: &[Key] = &[
     Key {
         name: "workload-seed",
         default: Some("42"),
+        read_by: ReadBy::Both,
         help: "Seed of the query vectors",
         value: "N",
         heading: "Queries",

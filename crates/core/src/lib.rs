@@ -10,9 +10,9 @@
 //! ```
 //!
 //! ```
-//! use squall_core::dataset::Dataset;
+//! use squall_core::dataset::Reference;
 //!
-//! let dataset = Dataset::reference(42, 768).unwrap();
+//! let dataset = Reference::new(42, 768).unwrap();
 //! let mut vector = vec![0.0; 768];
 //! dataset.vector(7, &mut vector);
 //! let length: f32 = vector.iter().map(|x| x * x).sum();
@@ -35,6 +35,7 @@ pub mod run_dir;
 pub mod run_record;
 pub mod schedule;
 pub mod schema;
+pub mod selectivity;
 pub mod stream;
 pub mod summary;
 pub mod target;

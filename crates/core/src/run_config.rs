@@ -60,7 +60,7 @@ impl RunConfig {
             timeout: settings.required("timeout", positive_duration)?,
             // The users are the bound of a closed loop.
             max_in_flight: if closed { 0 } else { settings.required("max-in-flight", positive::<u32>)? },
-            threads: settings.required("threads", positive::<u16>)?,
+            threads: settings.parse("threads", positive::<u16>)?.unwrap_or(1),
             connections: settings.required("connections", positive::<u16>)?,
             consistency: settings.parse("consistency", Consistency::from_str)?,
             search_params: settings.parse("search-params", json_object)?,

@@ -6,7 +6,7 @@
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::Dataset;
+use crate::dataset::reference::unit_vector;
 use crate::filter::{Filter, reference_filters};
 use crate::identity::hash_of;
 use crate::stream::{Field, stream};
@@ -105,8 +105,7 @@ impl Workload {
     /// # Panics
     /// When `vector` is not of the workload's dimension.
     pub fn vector(&self, kind: QueryKind, number: u32, vector: &mut [f32]) {
-        let dataset = Dataset::reference(self.seed, self.dimension).expect("the plan checked the dimension");
-        dataset.unit_vector(u64::from(number), kind.field(), vector);
+        unit_vector(self.seed, u64::from(number), kind.field(), self.dimension, vector);
     }
 
     /// The filter of pair `number`: by category, by price or by both, each one time in three.
@@ -139,7 +138,7 @@ mod tests {
         assert_ne!(vector(QueryKind::Common, 3), vector(QueryKind::Rare, 3));
         assert_ne!(vector(QueryKind::Common, 3), vector(QueryKind::Common, 4));
         let mut row = vec![0.0; 8];
-        Dataset::reference(1, 8).unwrap().vector(3, &mut row);
+        crate::dataset::Reference::new(1, 8).unwrap().vector(3, &mut row);
         assert_ne!(vector(QueryKind::Common, 3), row);
     }
 

@@ -1,6 +1,6 @@
 //! A collection's whole life.
 
-use squall_core::dataset::VECTOR_FIELD;
+use squall_core::dataset::{Reference, VECTOR_FIELD};
 use squall_core::schema::{Consistency, IndexSpec, Metric, Transport};
 use squall_milvus::admin::Admin;
 use squall_milvus::{Endpoint, LoadState, SegmentState};
@@ -53,7 +53,7 @@ async fn whole_life(endpoint: &Endpoint, transport: Transport) {
 }
 
 async fn rows_read_back_bit_for_bit(admin: &Admin, name: &str) {
-    let expected = dataset().batch(17, 1);
+    let expected = dataset().batch(17, 1).unwrap();
     let fields: Vec<String> = expected.columns.iter().map(|column| column.name.clone()).collect();
     let found = admin.query(name, "id == 17", &fields, 10).await.unwrap();
     assert_eq!(found, expected);
@@ -76,7 +76,7 @@ async fn searches_find_the_nearest(admin: &Admin, name: &str) {
     let query = query(9);
     let found = admin.search(name, &spec(Some(filter), &fields), &query).await.unwrap();
     let matches = |row| {
-        let row = dataset().row(row);
+        let row = Reference::new(7, DIMENSION).unwrap().row(row);
         row.category == "books" && row.price < 100.0
     };
     let expected = nearest(&query, matches);

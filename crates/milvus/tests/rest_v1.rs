@@ -24,7 +24,7 @@ async fn rest_v1_searches_queries_and_describes_what_grpc_made() {
     assert_eq!(rest.load_state(&name).await.unwrap(), LoadState::Loaded);
     assert_eq!(rest.count(&name, None, Consistency::Strong).await.unwrap(), ROWS as u64);
 
-    let expected = dataset().batch(5, 1);
+    let expected = dataset().batch(5, 1).unwrap();
     let fields: Vec<String> = expected.columns.iter().map(|column| column.name.clone()).collect();
     assert_eq!(rest.query(&name, "id == 5", &fields, 3).await.unwrap(), expected);
 

@@ -109,7 +109,7 @@ pub(crate) async fn create(admin: &Admin, name: &str) {
 /// Creates, fills, flushes, indexes and loads a collection, and waits for each.
 pub(crate) async fn seed(admin: &Admin, name: &str, index: &IndexSpec) {
     create(admin, name).await;
-    let inserted = admin.insert(name, &dataset().batch(0, ROWS)).await.unwrap();
+    let inserted = admin.insert(name, &dataset().batch(0, ROWS).unwrap()).await.unwrap();
     assert_eq!(inserted, ROWS as u64);
     admin.flush(name).await.unwrap();
     admin.create_index(name, VECTOR_FIELD, index).await.unwrap();
@@ -146,7 +146,7 @@ pub(crate) fn nearest(query: &[f32], matches: impl Fn(u64) -> bool) -> Vec<i64> 
     let mut distances: Vec<(f32, i64)> = (0..ROWS as u64)
         .filter(|row| matches(*row))
         .map(|row| {
-            dataset.vector(row, &mut vector);
+            dataset.vectors(row, &mut vector).unwrap();
             let distance = vector.iter().zip(query).map(|(a, b)| (a - b) * (a - b)).sum();
             (distance, row as i64)
         })
@@ -158,7 +158,7 @@ pub(crate) fn nearest(query: &[f32], matches: impl Fn(u64) -> bool) -> Vec<i64> 
 pub(crate) fn query(number: u64) -> Vec<f32> {
     let mut vector = vec![0.0; DIMENSION as usize];
     // A row of another seed: of the same kind, and none of the collection's.
-    Dataset::reference(8, DIMENSION).unwrap().vector(number, &mut vector);
+    Dataset::reference(8, DIMENSION).unwrap().vectors(number, &mut vector).unwrap();
     vector
 }
 

@@ -181,7 +181,7 @@ pub async fn preflight(
         collection: CollectionRecord {
             name: collection,
             rows,
-            dataset: identity.as_ref().map(|identity| identity.dataset.id()),
+            dataset: identity.as_ref().map(|identity| identity.dataset.clone()),
             dimension: found,
             index: index.as_ref().map(ToString::to_string),
             consistency: described.consistency.map(|level| level.name().to_owned()),

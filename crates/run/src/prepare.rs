@@ -2,13 +2,13 @@
 //! distinct query, and how many hits each must have at least.
 
 use std::num::NonZero;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use squall_core::dataset::Dataset;
 use squall_core::filter::Filter;
 use squall_core::plan::Plan;
 use squall_core::request::Request;
+use squall_core::selectivity::count_matching;
 use squall_core::workload::{QueryKind, Workload};
 use squall_milvus::encode::{self, EncodeError, SearchSpec, SearchTemplate, Target};
 use squall_milvus::{Endpoint, Protocol};
@@ -157,56 +157,13 @@ fn matching_rows(preflight: &Preflight, filters: &[Filter]) -> Option<Vec<u64>> 
     let identity = preflight.identity.as_ref()?;
     // A collection that is still growing has fewer rows than it is meant to have.
     let rows = preflight.rows.map_or(identity.rows, |rows| rows.min(identity.rows));
-    (rows <= COUNT_AT_MOST_ROWS).then(|| count_matching(&identity.dataset, rows, filters))
-}
-
-fn count_matching(dataset: &Dataset, rows: u64, filters: &[Filter]) -> Vec<u64> {
-    const CHUNK: u64 = 4_096;
-    let counts: Vec<AtomicU64> = filters.iter().map(|_| AtomicU64::new(0)).collect();
-    let next = AtomicU64::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..cores() {
-            scope.spawn(|| {
-                let mut own = vec![0_u64; filters.len()];
-                loop {
-                    let first = next.fetch_add(CHUNK, Ordering::Relaxed);
-                    if first >= rows {
-                        break;
-                    }
-                    for row in first..rows.min(first + CHUNK) {
-                        let row = dataset.row(row);
-                        for (count, filter) in own.iter_mut().zip(filters) {
-                            *count += u64::from(filter.matches(&row));
-                        }
-                    }
-                }
-                for (sum, count) in counts.iter().zip(own) {
-                    sum.fetch_add(count, Ordering::Relaxed);
-                }
-            });
-        }
-    });
-    counts.into_iter().map(AtomicU64::into_inner).collect()
+    let dataset = Dataset::from_id(&identity.dataset).ok().filter(|_| rows <= COUNT_AT_MOST_ROWS)?;
+    count_matching(&dataset, rows, filters).ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use squall_core::filter::reference_filters;
-
     use super::*;
-
-    #[test]
-    fn matches_are_counted_whoever_counts_them() {
-        let dataset = Dataset::reference(42, 8).unwrap();
-        let filters = reference_filters();
-        let counted = count_matching(&dataset, 10_000, &filters);
-        for (filter, count) in filters.iter().zip(&counted) {
-            let expected = (0..10_000).filter(|row| filter.matches(&dataset.row(*row))).count() as u64;
-            assert_eq!(*count, expected, "{filter}");
-        }
-        // A fifth of the rows is electronics.
-        assert!(counted[0].abs_diff(2_000) < 200, "{}", counted[0]);
-    }
 
     #[test]
     fn all_tails_are_there_in_their_order() {

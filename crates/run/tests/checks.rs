@@ -78,7 +78,7 @@ fn make(server: &Server, schema: &CollectionSchema, rows: usize, index: bool, lo
         let admin = server.admin().await;
         admin.create_collection(COLLECTION, schema, Consistency::Bounded, None).await.unwrap();
         if rows > 0 {
-            let batch = Dataset::reference(42, DIMENSION).unwrap().batch(0, rows);
+            let batch = Dataset::reference(42, DIMENSION).unwrap().batch(0, rows).unwrap();
             admin.insert(COLLECTION, &batch).await.unwrap();
         }
         if index {

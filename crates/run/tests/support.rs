@@ -72,7 +72,7 @@ impl Server {
                 .create_collection(COLLECTION, &dataset.schema(ROWS), Consistency::Bounded, None)
                 .await
                 .unwrap();
-            admin.insert(COLLECTION, &dataset.batch(0, ROWS as usize)).await.unwrap();
+            admin.insert(COLLECTION, &dataset.batch(0, ROWS as usize).unwrap()).await.unwrap();
             let index = IndexSpec { kind: "FLAT".into(), metric: Metric::L2, params: Vec::new() };
             admin.create_index(COLLECTION, VECTOR_FIELD, &index).await.unwrap();
             self.load().await;

@@ -8,6 +8,9 @@ pub enum SetupError {
     /// The server could not be reached or refused.
     #[error(transparent)]
     Server(#[from] Error),
+    /// A row of the dataset could not be made.
+    #[error(transparent)]
+    Dataset(#[from] squall_core::dataset::DatasetError),
     /// There is a collection of that name, and it is not what was asked for.
     #[error(
         "collection `{collection}` exists and is another one ({difference}); give another --collection-name, or --drop-existing to replace it"

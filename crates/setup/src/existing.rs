@@ -1,6 +1,6 @@
 //! Is the collection that is there the one that was asked for?
 
-use squall_core::dataset::{Identity, VECTOR_FIELD};
+use squall_core::dataset::{Dataset, Identity, VECTOR_FIELD};
 use squall_core::schema::{CollectionSchema, Consistency, IndexSpec};
 use squall_milvus::admin::Admin;
 
@@ -24,8 +24,8 @@ pub(crate) async fn look(admin: &Admin, config: &SetupConfig) -> Result<Existing
         return Ok(Existing::Absent);
     }
     let schema = admin.describe_collection(collection).await?.schema;
-    let wanted = Identity { dataset: config.dataset.clone(), rows: config.rows };
-    let told = match identity(&schema, &wanted) {
+    let wanted = Identity { dataset: config.dataset.id(), rows: config.rows };
+    let told = match identity(&schema, &wanted, &config.dataset) {
         Told::Other(difference) => return Ok(Existing::Different(difference)),
         Told::Same => true,
         Told::Nothing => false,
@@ -66,9 +66,9 @@ enum Told {
     Nothing,
 }
 
-fn identity(schema: &CollectionSchema, wanted: &Identity) -> Told {
+fn identity(schema: &CollectionSchema, wanted: &Identity, dataset: &Dataset) -> Told {
     let Ok(found) = schema.description.parse::<Identity>() else {
-        let same_fields = schema.fields == wanted.dataset.schema(wanted.rows).fields;
+        let same_fields = schema.fields == dataset.schema(wanted.rows).fields;
         return if schema.description.is_empty() && same_fields {
             Told::Nothing
         } else {
@@ -80,10 +80,7 @@ fn identity(schema: &CollectionSchema, wanted: &Identity) -> Told {
     }
     Told::Other(format!(
         "it is {} with {} rows, not {} with {}",
-        found.dataset.id(),
-        found.rows,
-        wanted.dataset.id(),
-        wanted.rows
+        found.dataset, found.rows, wanted.dataset, wanted.rows
     ))
 }
 
@@ -105,7 +102,6 @@ fn other_index(found: Option<&IndexSpec>, wanted: &IndexSpec) -> Option<String> 
 
 #[cfg(test)]
 mod tests {
-    use squall_core::dataset::Dataset;
     use squall_core::schema::Metric;
 
     use super::*;
@@ -131,15 +127,19 @@ mod tests {
 
     #[test]
     fn a_schema_tells_whose_collection_it_is_or_nothing() {
-        let wanted = Identity { dataset: Dataset::reference(1, 8).unwrap(), rows: 10 };
-        let schema = wanted.dataset.schema(10);
-        assert_eq!(identity(&schema, &wanted), Told::Same);
+        let dataset = Dataset::reference(1, 8).unwrap();
+        let wanted = Identity { dataset: dataset.id(), rows: 10 };
+        let schema = dataset.schema(10);
+        assert_eq!(identity(&schema, &wanted, &dataset), Told::Same);
         let with = |description: &str| CollectionSchema { description: description.into(), ..schema.clone() };
-        assert_eq!(identity(&with("my products"), &wanted), Told::Other("Squall did not make it".into()));
-        assert_eq!(identity(&with(""), &wanted), Told::Nothing);
+        assert_eq!(
+            identity(&with("my products"), &wanted, &dataset),
+            Told::Other("Squall did not make it".into())
+        );
+        assert_eq!(identity(&with(""), &wanted, &dataset), Told::Nothing);
         let fewer = CollectionSchema { fields: schema.fields[..3].to_vec(), ..with("") };
-        assert_eq!(identity(&fewer, &wanted), Told::Other("Squall did not make it".into()));
-        let Told::Other(words) = identity(&wanted.dataset.schema(20), &wanted) else {
+        assert_eq!(identity(&fewer, &wanted, &dataset), Told::Other("Squall did not make it".into()));
+        let Told::Other(words) = identity(&dataset.schema(20), &wanted, &dataset) else {
             panic!("20 rows are not 10")
         };
         assert!(words.contains("20 rows"), "{words}");

@@ -47,7 +47,7 @@ async fn insert_batch(
 ) -> Result<u64, SetupError> {
     let batch = tokio::task::spawn_blocking(move || dataset.batch(first, count))
         .await
-        .expect("making rows does not panic and the pool outlives setup");
+        .expect("making rows does not panic and the pool outlives setup")?;
     let mut pause = FIRST_PAUSE;
     loop {
         match admin.insert(collection, &batch).await {

@@ -60,7 +60,7 @@ fn compare(config: &SetupConfig, row: u64, answer: &RowBatch) -> Result<(), Setu
         _ => None,
     };
     let position = position.ok_or_else(|| wrong(ID_FIELD))?;
-    for column in config.dataset.batch(row, 1).columns {
+    for column in config.dataset.batch(row, 1)?.columns {
         let found = answer.column(&column.name).ok_or_else(|| wrong(&column.name))?;
         if !same_value(&column.values, found, position) {
             return Err(wrong(&column.name));

@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn grpc_rows_are_columns_of_their_types() {
-        let batch = Dataset::reference(1, 4).unwrap().batch(10, 3);
+        let batch = Dataset::reference(1, 4).unwrap().batch(10, 3).unwrap();
         let encoded = insert(Protocol::Grpc, TARGET, &batch).unwrap();
         let read = InsertRequest::decode(encoded.body).unwrap();
         assert_eq!((read.collection_name.as_str(), read.db_name.as_str(), read.num_rows), ("docs", "db", 3));
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn rest_rows_read_back_bit_for_bit() {
-        let batch = Dataset::reference(1, 4).unwrap().batch(10, 3);
+        let batch = Dataset::reference(1, 4).unwrap().batch(10, 3).unwrap();
         let encoded = insert(Protocol::RestV2, TARGET, &batch).unwrap();
         let read: v2::Insert = serde_json::from_slice(&encoded.body).unwrap();
         assert_eq!((read.collection_name.as_str(), read.db_name.as_deref()), ("docs", Some("db")));
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_short_column_is_named() {
-        let mut batch = Dataset::reference(1, 4).unwrap().batch(0, 3);
+        let mut batch = Dataset::reference(1, 4).unwrap().batch(0, 3).unwrap();
         batch.columns[0].values = Values::Int64(vec![1]);
         let error = insert(Protocol::Grpc, TARGET, &batch).unwrap_err();
         assert_eq!(error.to_string(), "column `id` has 1 values for 3 rows");
