@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! config (layers) ──► plan ──► schedule (seq → due) + request (seed, seq → what is asked)
-//! dataset (seed, row → values) ──► workload (queries, filters)
+//! dataset (seed, row → values) ──► workload (queries, filters) ──► truth (exact answers, recall)
 //! row (one request, as it is stored) ──► run_dir (parts, run.json) ──► summary (what analyze makes)
 //! ```
 //!
@@ -39,6 +39,7 @@ pub mod selectivity;
 pub mod stream;
 pub mod summary;
 pub mod target;
+pub mod truth;
 pub mod units;
 pub mod uri;
 pub mod workload;
