@@ -42,4 +42,5 @@ pub mod target;
 pub mod truth;
 pub mod units;
 pub mod uri;
+pub mod vector_type;
 pub mod workload;

@@ -227,10 +227,9 @@ pub fn positive<T: FromStr + PartialOrd + From<u8>>(text: &str) -> Result<T, Str
 
 /// Reads a vector dimension that Milvus takes.
 pub fn parse_dimension(text: &str) -> Result<u32, String> {
-    number::<u32>(text)
-        .ok()
-        .filter(|dimension| DIMENSIONS.contains(dimension))
-        .ok_or_else(|| format!("`{text}` is not a dimension; Milvus takes 2 to 32768"))
+    number::<u32>(text).ok().filter(|dimension| DIMENSIONS.contains(dimension)).ok_or_else(|| {
+        format!("`{text}` is not a dimension; Milvus takes 2 to 32768, of binary vectors up to 262144")
+    })
 }
 
 /// Reads a text that must not be empty.

@@ -2,10 +2,18 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::vector_type::VectorType;
+
 /// The type of a field, with the parameter that Milvus wants for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FieldType {
+    /// 8-bit signed integer.
+    Int8,
+    /// 16-bit signed integer.
+    Int16,
+    /// 32-bit signed integer.
+    Int32,
     /// 64-bit signed integer.
     Int64,
     /// 32-bit float.
@@ -24,11 +32,39 @@ pub enum FieldType {
         /// Number of components.
         dimension: u32,
     },
+    /// Dense vector of IEEE half-precision floats.
+    Float16Vector {
+        /// Number of components.
+        dimension: u32,
+    },
+    /// Dense vector of bfloat16 floats.
+    BFloat16Vector {
+        /// Number of components.
+        dimension: u32,
+    },
+    /// Vector of bits.
+    BinaryVector {
+        /// Number of bits, a multiple of 8.
+        dimension: u32,
+    },
     /// A type that Squall does not make; carried so that a foreign collection can be described.
     Other {
         /// Milvus' number of the type.
         number: i32,
     },
+}
+
+impl FieldType {
+    /// Type and dimension of the vectors, where it holds dense ones.
+    pub fn vector(&self) -> Option<(VectorType, u32)> {
+        match *self {
+            FieldType::FloatVector { dimension } => Some((VectorType::Float32, dimension)),
+            FieldType::Float16Vector { dimension } => Some((VectorType::Float16, dimension)),
+            FieldType::BFloat16Vector { dimension } => Some((VectorType::BFloat16, dimension)),
+            FieldType::BinaryVector { dimension } => Some((VectorType::Binary, dimension)),
+            _ => None,
+        }
+    }
 }
 
 /// One field of a collection.
@@ -61,11 +97,10 @@ impl CollectionSchema {
         self.fields.iter().find(|field| field.primary_key)
     }
 
-    /// The dense float vector fields and their dimensions, in order.
-    pub fn vector_fields(&self) -> impl Iterator<Item = (&Field, u32)> {
-        self.fields.iter().filter_map(|field| match field.field_type {
-            FieldType::FloatVector { dimension } => Some((field, dimension)),
-            _ => None,
+    /// The dense vector fields, with type and dimension of their vectors, in order.
+    pub fn vector_fields(&self) -> impl Iterator<Item = (&Field, VectorType, u32)> {
+        self.fields.iter().filter_map(|field| {
+            field.field_type.vector().map(|(vector_type, dimension)| (field, vector_type, dimension))
         })
     }
 
@@ -85,6 +120,11 @@ pub enum Metric {
     Ip,
     /// Cosine of the angle, larger is nearer.
     Cosine,
+    /// Of binary vectors: bits that differ, smaller is nearer.
+    Hamming,
+    /// Of binary vectors: 1 less the share of bits set in both among those set in either, smaller is
+    /// nearer.
+    Jaccard,
 }
 
 impl Metric {
@@ -94,6 +134,23 @@ impl Metric {
             Metric::L2 => "L2",
             Metric::Ip => "IP",
             Metric::Cosine => "COSINE",
+            Metric::Hamming => "HAMMING",
+            Metric::Jaccard => "JACCARD",
+        }
+    }
+
+    /// Whether vectors of that type can be compared so.
+    ///
+    /// # Errors
+    /// When not, with the metrics that can.
+    pub fn fits(self, vector_type: VectorType) -> Result<(), String> {
+        let of_bits = matches!(self, Metric::Hamming | Metric::Jaccard);
+        match (of_bits, vector_type == VectorType::Binary) {
+            (true, true) | (false, false) => Ok(()),
+            (false, true) => Err(format!("binary vectors have no metric {self}; use HAMMING or JACCARD")),
+            (true, false) => {
+                Err(format!("{vector_type} vectors have no metric {self}; use L2, IP or COSINE"))
+            }
         }
     }
 }
@@ -106,7 +163,11 @@ impl std::str::FromStr for Metric {
             "L2" => Ok(Metric::L2),
             "IP" => Ok(Metric::Ip),
             "COSINE" => Ok(Metric::Cosine),
-            _ => Err(format!("`{text}` is not a metric; use L2, IP or COSINE")),
+            "HAMMING" => Ok(Metric::Hamming),
+            "JACCARD" => Ok(Metric::Jaccard),
+            _ => Err(format!(
+                "`{text}` is not a metric; use L2, IP or COSINE, for binary vectors HAMMING or JACCARD"
+            )),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::error::Error;
 
 use futures::stream::{self, StreamExt};
 use squall_core::schema::{Consistency, Metric, Transport};
+use squall_core::vector_type::VectorType;
 use squall_milvus::admin::Admin;
 use squall_milvus::encode::{self, SearchSpec, SearchTemplate, Target};
 use squall_milvus::measured::Connection;
@@ -30,6 +31,7 @@ async fn compare(endpoint: &Endpoint) -> Result<(), Box<dyn Error>> {
     let output_fields = ["id".to_owned()];
     let spec = SearchSpec {
         vector_field: "vector",
+        vector_type: VectorType::Float32,
         metric: Some(Metric::L2),
         filter: None,
         limit: 10,
@@ -52,7 +54,7 @@ async fn compare(endpoint: &Endpoint) -> Result<(), Box<dyn Error>> {
         for protocol in [Protocol::Grpc, Protocol::RestV2] {
             let connection = Connection::open_with_sockets(endpoint, protocol, IN_FLIGHT).await?;
             let template = SearchTemplate::new(protocol, target, &spec, DIMENSION)?;
-            let request = template.request(encode::vector(protocol, &vector));
+            let request = template.request(encode::vector(protocol, VectorType::Float32, &vector));
             let from = thread_cpu_ns()?;
             stream::iter(0..REQUESTS)
                 .map(async |_| {

@@ -8,10 +8,13 @@ mod insert;
 mod search;
 
 use bytes::Bytes;
+use squall_core::vector_type::VectorType;
 
 pub use insert::{EncodedInsert, insert};
 pub use search::{SearchSpec, SearchTemplate, Target, vector};
-pub(crate) use search::{consistency_fields, grpc_request, pair, rest_v1_request, rest_v2_request};
+pub(crate) use search::{
+    consistency_fields, data_type, grpc_request, pair, rest_v1_request, rest_v2_request,
+};
 
 /// A request, ready to be sent: `head` then `tail`. Cloning copies no bytes.
 #[derive(Clone, Debug)]
@@ -47,6 +50,9 @@ pub enum EncodeError {
         /// Why.
         reason: String,
     },
+    /// The protocol has no place for such vectors.
+    #[error("REST v1 searches float32 vectors only, not {0}; use --transport grpc")]
+    VectorType(VectorType),
     /// A column's length differs from the number of rows.
     #[error("column `{column}` has {found} values for {rows} rows")]
     Rows {

@@ -14,6 +14,7 @@
 //!
 //! ```no_run
 //! use squall_core::schema::Transport;
+//! use squall_core::vector_type::VectorType;
 //! use squall_milvus::encode::{self, SearchSpec, SearchTemplate, Target};
 //! use squall_milvus::{Endpoint, admin::Admin, measured::Connection};
 //!
@@ -24,6 +25,7 @@
 //!
 //! let spec = SearchSpec {
 //!     vector_field: "vector",
+//!     vector_type: VectorType::Float32,
 //!     metric: None,
 //!     filter: Some("price < 50"),
 //!     limit: 10,
@@ -33,7 +35,7 @@
 //! };
 //! let target = Target { collection: "products", database: None };
 //! let template = SearchTemplate::new(admin.protocol(), target, &spec, 768)?;
-//! let request = template.request(encode::vector(admin.protocol(), &[0.5; 768]));
+//! let request = template.request(encode::vector(admin.protocol(), VectorType::Float32, &[0.5; 768]));
 //!
 //! let pending = connection.start(request).await?; // sent
 //! let reply = pending.finish().await; // done

@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use squall_core::row::Outcome;
 use squall_core::schema::Transport;
+use squall_core::vector_type::VectorType;
 use squall_milvus::admin::Admin;
 use squall_milvus::encode::{self, Request, SearchTemplate};
 use squall_milvus::measured::{Connection, Failure};
@@ -17,7 +18,7 @@ const BOTH: [(Transport, Protocol); 2] =
     [(Transport::Grpc, Protocol::Grpc), (Transport::Rest, Protocol::RestV2)];
 
 fn request(protocol: Protocol, template: &SearchTemplate, number: u64) -> Request {
-    template.request(encode::vector(protocol, &query(number)))
+    template.request(encode::vector(protocol, VectorType::Float32, &query(number)))
 }
 
 async fn measured_and_admin_agree(server: &Endpoint, transport: Transport, protocol: Protocol) {

@@ -2,6 +2,7 @@
 
 use squall_core::row::Outcome;
 use squall_core::schema::{Consistency, Transport};
+use squall_core::vector_type::VectorType;
 use squall_milvus::admin::Admin;
 use squall_milvus::measured::Connection;
 use squall_milvus::{Error, LoadState, Protocol, encode};
@@ -34,8 +35,11 @@ async fn rest_v1_searches_queries_and_describes_what_grpc_made() {
         let over_grpc = grpc.search(&name, &spec(filter, &fields[..1]), &query).await.unwrap();
         let over_rest = rest.search(&name, &spec(filter, &fields[..1]), &query).await.unwrap();
         assert_eq!(over_rest.ids, over_grpc.ids);
-        let request =
-            template(Protocol::RestV1, &name, filter).request(encode::vector(Protocol::RestV1, &query));
+        let request = template(Protocol::RestV1, &name, filter).request(encode::vector(
+            Protocol::RestV1,
+            VectorType::Float32,
+            &query,
+        ));
         let reply = connection.start(request).await.unwrap().finish().await;
         assert_eq!((reply.outcome, usize::from(reply.hits)), (Outcome::Ok, over_grpc.ids.len()));
         assert_eq!(reply.ids().unwrap().ids, over_grpc.ids);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use squall_core::dataset::{Dataset, VECTOR_FIELD};
 use squall_core::schema::{Consistency, IndexSpec, Metric, Transport};
+use squall_core::vector_type::VectorType;
 use squall_milvus::admin::Admin;
 use squall_milvus::encode::{SearchSpec, SearchTemplate, Target};
 use squall_milvus::{Endpoint, IndexState, Protocol};
@@ -86,6 +87,7 @@ pub(crate) fn flat() -> IndexSpec {
 pub(crate) fn spec<'a>(filter: Option<&'a str>, output_fields: &'a [String]) -> SearchSpec<'a> {
     SearchSpec {
         vector_field: VECTOR_FIELD,
+        vector_type: VectorType::Float32,
         metric: Some(Metric::L2),
         filter,
         limit: 10,

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use squall_core::row::Outcome;
 use squall_core::schema::Transport;
+use squall_core::vector_type::VectorType;
 use squall_milvus::admin::Admin;
 use squall_milvus::measured::Connection;
 use squall_milvus::{ConnectError, Endpoint, Error, Protocol, encode};
@@ -38,7 +39,8 @@ async fn everything_works_over_tls_with_the_right_ca() {
         let name = unique("tls");
         seed(&admin, &name, &flat()).await;
         let connection = Connection::open_with_sockets(&endpoint, protocol, 1).await.unwrap();
-        let request = template(protocol, &name, None).request(encode::vector(protocol, &query(0)));
+        let request =
+            template(protocol, &name, None).request(encode::vector(protocol, VectorType::Float32, &query(0)));
         let reply = connection.start(request).await.unwrap().finish().await;
         assert_eq!((reply.outcome, reply.hits), (Outcome::Ok, 10));
     }

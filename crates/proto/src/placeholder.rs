@@ -1,7 +1,7 @@
 //! Query vectors in the form that a search carries: a serialized `PlaceholderGroup`.
 //!
-//! One placeholder, tagged `$0` (servers refuse any other tag), of the type of dense float vectors,
-//! with one value a query: the vector's numbers as little-endian 32-bit floats.
+//! One placeholder, tagged `$0` (servers refuse any other tag), of the type of the field's vectors,
+//! with one value a query: of float vectors the numbers as little-endian 32-bit floats.
 
 use bytes::Bytes;
 use prost::Message;
@@ -35,10 +35,15 @@ pub enum PlaceholderError {
 }
 
 /// The serialized group of these vectors, one query each, in order.
-pub fn float_vectors<V: AsRef<[f32]>>(vectors: impl IntoIterator<Item = V>) -> Bytes {
-    let values = vectors.into_iter().map(|vector| float_bytes(vector.as_ref())).collect();
-    let placeholder =
-        PlaceholderValue { tag: TAG.to_owned(), r#type: DataType::FloatVector.number(), values };
+pub fn float_vectors<V: AsRef<[f32]>>(queries: impl IntoIterator<Item = V>) -> Bytes {
+    vectors(DataType::FloatVector, queries.into_iter().map(|vector| float_bytes(vector.as_ref())))
+}
+
+/// The serialized group of these vectors of a type, one query each, in order, as the bytes that an
+/// insert has of them.
+pub fn vectors(data_type: DataType, vectors: impl IntoIterator<Item = Vec<u8>>) -> Bytes {
+    let values = vectors.into_iter().collect();
+    let placeholder = PlaceholderValue { tag: TAG.to_owned(), r#type: data_type.number(), values };
     Bytes::from(PlaceholderGroup { placeholders: vec![placeholder] }.encode_to_vec())
 }
 

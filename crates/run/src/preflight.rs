@@ -9,6 +9,7 @@ use squall_core::filter::Filter;
 use squall_core::plan::ServerTarget;
 use squall_core::run_record::{CollectionRecord, ServerRecord};
 use squall_core::schema::{CollectionSchema, Consistency, Metric};
+use squall_core::vector_type::VectorType;
 use squall_milvus::admin::Admin;
 use squall_milvus::{Endpoint, Error, LoadState, Protocol};
 
@@ -30,7 +31,7 @@ pub enum PreflightError {
     },
     /// Nothing to search in.
     #[error(
-        "collection `{collection}` has no float vector field to search; name another with --collection-name, or create one with `squall setup --uri {uri} --collection-name NAME`"
+        "collection `{collection}` has no dense vector field to search; name another with --collection-name, or create one with `squall setup --uri {uri} --collection-name NAME`"
     )]
     NoVectorField {
         /// The collection.
@@ -101,8 +102,10 @@ pub struct Preflight {
     pub server: ServerRecord,
     /// The collection.
     pub collection: CollectionRecord,
-    /// The field that is searched: the first float vector field.
+    /// The field that is searched: the first dense vector field.
     pub vector_field: String,
+    /// The type of its vectors.
+    pub vector_type: VectorType,
     /// Its components.
     pub dimension: u32,
     /// The index's metric, where the server tells.
@@ -140,7 +143,7 @@ pub async fn preflight(
         described => described?,
     };
     let schema = &described.schema;
-    let Some((vector_field, found)) = schema.vector_fields().next() else {
+    let Some((vector_field, vector_type, found)) = schema.vector_fields().next() else {
         return Err(PreflightError::NoVectorField { collection, uri });
     };
     let vector_field = vector_field.name.clone();
@@ -189,6 +192,7 @@ pub async fn preflight(
             segments_after: None,
         },
         vector_field,
+        vector_type,
         dimension: found,
         metric: index.map(|index| index.metric),
         protocol: admin.protocol(),

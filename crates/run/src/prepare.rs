@@ -9,6 +9,7 @@ use squall_core::filter::Filter;
 use squall_core::plan::Plan;
 use squall_core::request::Request;
 use squall_core::selectivity::count_matching;
+use squall_core::vector_type::VectorType;
 use squall_core::workload::{QueryKind, Workload};
 use squall_milvus::encode::{self, EncodeError, SearchSpec, SearchTemplate, Target};
 use squall_milvus::{Endpoint, Protocol};
@@ -27,6 +28,7 @@ const COUNT_AT_MOST_ROWS: u64 = 2_000_000;
 #[derive(Debug)]
 pub(crate) struct Prepared {
     protocol: Protocol,
+    vector_type: VectorType,
     workload: Workload,
     classes: Vec<ClassBytes>,
 }
@@ -53,7 +55,7 @@ impl Prepared {
     /// When the plan's search parameters are no JSON object.
     pub(crate) fn new(plan: &Plan, endpoint: &Endpoint, preflight: &Preflight) -> Result<Self, EncodeError> {
         let workload = plan.workload.clone();
-        let protocol = preflight.protocol;
+        let (protocol, vector_type) = (preflight.protocol, preflight.vector_type);
         let output_fields = plan.output_fields.clone().unwrap_or_else(|| vec![preflight.primary_key.clone()]);
         let target = Target { collection: &plan.server.collection, database: endpoint.database() };
         let filtered =
@@ -63,6 +65,7 @@ impl Prepared {
             let text = filter.map(|filter| workload.filters[filter].to_string());
             let spec = SearchSpec {
                 vector_field: &preflight.vector_field,
+                vector_type,
                 metric: preflight.metric,
                 filter: text.as_deref(),
                 limit,
@@ -81,7 +84,7 @@ impl Prepared {
             })
         };
         let keep = {
-            let tail = tail(&workload, protocol, QueryKind::Common, 0);
+            let tail = tail(&workload, protocol, vector_type, QueryKind::Common, 0);
             let queries: u64 = plan.classes.iter().map(|class| u64::from(workload.queries(class.kind))).sum();
             queries * tail.len() as u64 <= TAILS_AT_MOST_BYTES
         };
@@ -94,10 +97,10 @@ impl Prepared {
                 .map(|filter| head(class.limit, filter))
                 .collect::<Result<_, _>>()?;
             let wanted = keep && class.weight > 0.0;
-            let tails = if wanted { tails(&workload, protocol, class.kind) } else { Vec::new() };
+            let tails = if wanted { tails(&workload, protocol, vector_type, class.kind) } else { Vec::new() };
             classes.push(ClassBytes { kind: class.kind, heads, tails });
         }
-        Ok(Self { protocol, workload, classes })
+        Ok(Self { protocol, vector_type, workload, classes })
     }
 
     /// How many distinct queries the plan may ask.
@@ -115,21 +118,27 @@ impl Prepared {
         };
         let tail = match class.tails.get(request.query as usize) {
             Some(tail) => tail.clone(),
-            None => tail(&self.workload, self.protocol, class.kind, request.query),
+            None => tail(&self.workload, self.protocol, self.vector_type, class.kind, request.query),
         };
         let message = head.template.request(tail);
         Outgoing { bytes_out: message.len() as u32, message, expected_hits: head.expected_hits }
     }
 }
 
-fn tail(workload: &Workload, protocol: Protocol, kind: QueryKind, query: u32) -> Bytes {
+fn tail(
+    workload: &Workload,
+    protocol: Protocol,
+    vector_type: VectorType,
+    kind: QueryKind,
+    query: u32,
+) -> Bytes {
     let mut vector = vec![0.0; workload.dimension as usize];
     workload.vector(kind, query, &mut vector);
-    encode::vector(protocol, &vector)
+    encode::vector(protocol, vector_type, &vector)
 }
 
 /// The tails of every query of a kind, on all cores.
-fn tails(workload: &Workload, protocol: Protocol, kind: QueryKind) -> Vec<Bytes> {
+fn tails(workload: &Workload, protocol: Protocol, vector_type: VectorType, kind: QueryKind) -> Vec<Bytes> {
     let queries = workload.queries(kind);
     let share = queries.div_ceil(cores()).max(1);
     std::thread::scope(|scope| {
@@ -138,7 +147,9 @@ fn tails(workload: &Workload, protocol: Protocol, kind: QueryKind) -> Vec<Bytes>
             .map(|first| {
                 let last = first.saturating_add(share).min(queries);
                 scope.spawn(move || {
-                    (first..last).map(|query| tail(workload, protocol, kind, query)).collect::<Vec<_>>()
+                    (first..last)
+                        .map(|query| tail(workload, protocol, vector_type, kind, query))
+                        .collect::<Vec<_>>()
                 })
             })
             .collect();
@@ -168,10 +179,10 @@ mod tests {
     #[test]
     fn all_tails_are_there_in_their_order() {
         let workload = Workload { rare_queries: 101, ..Workload::reference(1, 8) };
-        let all = tails(&workload, Protocol::Grpc, QueryKind::Rare);
+        let all = tails(&workload, Protocol::Grpc, VectorType::Float32, QueryKind::Rare);
         assert_eq!(all.len(), 101);
         for (query, bytes) in (0..).zip(&all) {
-            assert_eq!(*bytes, tail(&workload, Protocol::Grpc, QueryKind::Rare, query));
+            assert_eq!(*bytes, tail(&workload, Protocol::Grpc, VectorType::Float32, QueryKind::Rare, query));
         }
     }
 }

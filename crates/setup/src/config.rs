@@ -9,6 +9,7 @@ use squall_core::plan::ServerTarget;
 use squall_core::run_config::{json_object, number, parse_dimension, positive, server_target};
 use squall_core::schema::{Consistency, IndexSpec, Metric};
 use squall_core::units::parse_duration;
+use squall_core::vector_type::VectorType;
 
 /// Dimension of the reference's collection.
 const DEFAULT_DIMENSION: u32 = 768;
@@ -41,7 +42,9 @@ impl SetupConfig {
     pub fn new(settings: &Settings, drop_existing: bool) -> Result<Self, ConfigError> {
         let dimension = settings.parse("dimension", parse_dimension)?.unwrap_or(DEFAULT_DIMENSION);
         let seed = settings.required("seed", number::<u64>)?;
+        let vector_type = settings.required("vector-type", VectorType::from_str)?;
         let dataset = Dataset::reference(seed, dimension)
+            .and_then(|dataset| dataset.with_vector_type(vector_type))
             .map_err(|error| settings.error("dimension", error.to_string()))?;
         Ok(Self {
             server: server_target(settings)?,
@@ -49,7 +52,7 @@ impl SetupConfig {
             rows: settings.required("num-vectors", whole_rows)?,
             batch_size: settings.required("batch-size", positive::<u32>)? as usize,
             concurrency: settings.required("concurrency", positive::<u32>)? as usize,
-            index: index(settings)?,
+            index: index(settings, vector_type)?,
             consistency: settings
                 .parse("consistency", Consistency::from_str)?
                 .unwrap_or(Consistency::Bounded),
@@ -68,18 +71,38 @@ fn whole_rows(text: &str) -> Result<u64, String> {
 }
 
 /// The index that was asked for, with Squall's defaults for the parameters of its kind.
-fn index(settings: &Settings) -> Result<IndexSpec, ConfigError> {
-    let kind = settings.required("index", |text| {
+fn index(settings: &Settings, vector_type: VectorType) -> Result<IndexSpec, ConfigError> {
+    let binary = vector_type == VectorType::Binary;
+    let chosen = |name: &str| settings.origin(name).is_users_own();
+    let mut kind = settings.required("index", |text| {
         let kind = text.to_ascii_uppercase();
-        let known = ["FLAT", "IVF_FLAT", "HNSW", "AUTOINDEX"];
+        let known = ["FLAT", "IVF_FLAT", "HNSW", "AUTOINDEX", "BIN_FLAT", "BIN_IVF_FLAT"];
         if known.contains(&kind.as_str()) {
             Ok(kind)
         } else {
             Err(format!("`{text}` is not an index that setup can make; use {}", known.join(", ")))
         }
     })?;
+    let mut metric = settings.required("metric", Metric::from_str)?;
+    if binary {
+        // The defaults are those of floats; what they are called for bits is what was meant.
+        if !chosen("index") {
+            kind = format!("BIN_{kind}");
+        }
+        if !chosen("metric") {
+            metric = Metric::Hamming;
+        }
+    }
+    metric.fits(vector_type).map_err(|reason| settings.error("metric", reason))?;
+    if kind.starts_with("BIN_") != binary {
+        let reason = format!(
+            "an index {kind} is not for {vector_type} vectors; use {}",
+            if binary { "BIN_FLAT or BIN_IVF_FLAT" } else { "one without BIN_" }
+        );
+        return Err(settings.error("index", reason));
+    }
     let mut params: Vec<(String, String)> = match kind.as_str() {
-        "IVF_FLAT" => vec![("nlist".into(), "1024".into())],
+        "IVF_FLAT" | "BIN_IVF_FLAT" => vec![("nlist".into(), "1024".into())],
         "HNSW" => vec![("M".into(), "16".into()), ("efConstruction".into(), "200".into())],
         _ => Vec::new(),
     };
@@ -96,7 +119,7 @@ fn index(settings: &Settings) -> Result<IndexSpec, ConfigError> {
         }
     }
     params.sort();
-    Ok(IndexSpec { kind, metric: settings.required("metric", Metric::from_str)?, params })
+    Ok(IndexSpec { kind, metric, params })
 }
 
 #[cfg(test)]
@@ -125,6 +148,28 @@ mod tests {
         let config =
             config(&[("index", "hnsw"), ("metric", "cosine"), ("index-params", "{\"M\": 32}")]).unwrap();
         assert_eq!(config.index.to_string(), "HNSW M=32 efConstruction=200, COSINE");
+    }
+
+    #[test]
+    fn vectors_of_every_type_have_their_own_index_and_metric() {
+        let float16 = config(&[("vector-type", "float16")]).unwrap();
+        assert_eq!(float16.dataset.id(), "reference-v1-seed42-dim768-float16");
+        assert_eq!(float16.index.to_string(), "IVF_FLAT nlist=1024, L2");
+        let binary = config(&[("vector-type", "binary"), ("dimension", "100000")]).unwrap();
+        assert_eq!(binary.index.to_string(), "BIN_IVF_FLAT nlist=1024, HAMMING");
+        let jaccard = config(&[("vector-type", "binary"), ("index", "bin_flat"), ("metric", "jaccard")]);
+        assert_eq!(jaccard.unwrap().index.to_string(), "BIN_FLAT, JACCARD");
+        for (flags, part) in [
+            ([("vector-type", "binary"), ("metric", "L2")], "--metric: binary vectors have no metric L2"),
+            ([("vector-type", "float32"), ("metric", "HAMMING")], "--metric: float32 vectors have no metric"),
+            ([("vector-type", "binary"), ("index", "HNSW")], "--index: an index HNSW is not for binary"),
+            ([("vector-type", "bfloat16"), ("index", "BIN_FLAT")], "--index: an index BIN_FLAT is not for"),
+            ([("vector-type", "binary"), ("dimension", "100")], "multiples of 8"),
+            ([("vector-type", "float64"), ("dimension", "100")], "float32, float16, bfloat16 or binary"),
+        ] {
+            let error = config(&flags).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
     }
 
     #[test]

@@ -62,51 +62,9 @@ fn compare(config: &SetupConfig, row: u64, answer: &RowBatch) -> Result<(), Setu
     let position = position.ok_or_else(|| wrong(ID_FIELD))?;
     for column in config.dataset.batch(row, 1)?.columns {
         let found = answer.column(&column.name).ok_or_else(|| wrong(&column.name))?;
-        if !same_value(&column.values, found, position) {
+        if !column.values.same_value(0, found, position) {
             return Err(wrong(&column.name));
         }
     }
     Ok(())
-}
-
-/// Whether value `position` of `found` is the only value of `expected`, bit by bit.
-fn same_value(expected: &Values, found: &Values, position: usize) -> bool {
-    match (expected, found) {
-        (Values::Int64(expected), Values::Int64(found)) => found.get(position) == expected.first(),
-        (Values::Double(expected), Values::Double(found)) => {
-            found.get(position).map(|x| x.to_bits()) == expected.first().map(|x| x.to_bits())
-        }
-        (Values::VarChar(expected), Values::VarChar(found)) => found.get(position) == expected.first(),
-        (
-            Values::FloatVector { values: expected, dimension },
-            Values::FloatVector { values: found, dimension: found_dimension },
-        ) => {
-            let dimension = *dimension as usize;
-            let range = position * dimension..(position + 1) * dimension;
-            dimension == *found_dimension as usize
-                && found
-                    .get(range)
-                    .is_some_and(|found| found.iter().zip(expected).all(|(a, b)| a.to_bits() == b.to_bits()))
-        }
-        _ => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn values_are_the_same_bit_by_bit_or_not_at_all() {
-        let vector = |values: Vec<f32>| Values::FloatVector { dimension: 2, values };
-        assert!(same_value(&vector(vec![1.0, 2.0]), &vector(vec![9.0, 9.0, 1.0, 2.0]), 1));
-        assert!(!same_value(&vector(vec![1.0, 0.0]), &vector(vec![1.0, -0.0]), 0));
-        assert!(!same_value(&vector(vec![1.0, 2.0]), &vector(vec![1.0, 2.0]), 1), "out of range");
-        assert!(!same_value(&Values::Int64(vec![1]), &Values::Double(vec![1.0]), 0), "another type");
-        assert!(same_value(
-            &Values::VarChar(vec!["a".into()]),
-            &Values::VarChar(vec!["b".into(), "a".into()]),
-            1
-        ));
-    }
 }

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use squall_core::schema::Transport;
+use squall_core::vector_type::VectorType;
 use squall_core::workload::{QueryKind, Workload};
 use squall_milvus::Endpoint;
 use squall_milvus::admin::Admin;
@@ -65,6 +66,7 @@ fn same_as_pymilvus(uri: &str, collection: &str, interpreter: &str, place: &Work
         for (vector, filter) in &queries {
             let spec = SearchSpec {
                 vector_field: "vector",
+                vector_type: VectorType::Float32,
                 metric: None,
                 filter: filter.as_deref(),
                 limit: 10,

@@ -15,21 +15,26 @@ pub use self::reference::{BRANDS, CATEGORIES, Reference, Row};
 
 use crate::batch::{Column, RowBatch, Values};
 use crate::schema::{CollectionSchema, Field, FieldType};
+use crate::vector_type::{DimensionError, VectorType};
 
 /// Name of the primary key field, which holds the row's number.
 pub const ID_FIELD: &str = "id";
 /// Name of the vector field.
 pub const VECTOR_FIELD: &str = "vector";
 
-/// The smallest and the largest dimension that Milvus takes for float vectors.
-pub const DIMENSIONS: std::ops::RangeInclusive<u32> = 2..=32_768;
+/// The smallest and the largest dimension that Milvus takes for any vectors; of floats it takes less
+/// ([`VectorType::check_dimension`]).
+pub const DIMENSIONS: std::ops::RangeInclusive<u32> = 2..=262_144;
 
 /// Why a dataset, or a row of it, cannot be.
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetError {
-    /// The dimension is outside what Milvus takes.
-    #[error("dimension {0} is not possible; Milvus takes 2 to 32768")]
+    /// The dimension is outside what Milvus takes, of whatever type the vectors are.
+    #[error("dimension {0} is not possible; Milvus takes 2 to 32768, of binary vectors up to 262144")]
     Dimension(u32),
+    /// Milvus takes no vectors of that type and dimension.
+    #[error(transparent)]
+    VectorType(#[from] DimensionError),
     /// The text is not a dataset's identity.
     #[error("`{0}` is not the identity of a dataset that this version of Squall can make")]
     Identity(String),
@@ -41,7 +46,10 @@ fn check_dimension(dimension: u32) -> Result<(), DatasetError> {
 
 /// A dataset: a pure function of (seed, row). Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Dataset(Source);
+pub struct Dataset {
+    source: Source,
+    vector_type: VectorType,
+}
 
 #[derive(Clone, Debug)]
 enum Source {
@@ -61,7 +69,20 @@ impl Dataset {
     /// # Errors
     /// When Milvus takes no vectors of that dimension.
     pub fn reference(seed: u64, dimension: u32) -> Result<Self, DatasetError> {
-        Ok(Self(Source::Reference(Reference::new(seed, dimension)?)))
+        Ok(Self::new(Source::Reference(Reference::new(seed, dimension)?)))
+    }
+
+    fn new(source: Source) -> Self {
+        Self { source, vector_type: VectorType::default() }
+    }
+
+    /// The same dataset with its vectors kept in that type.
+    ///
+    /// # Errors
+    /// When Milvus takes no vectors of that type and of this dataset's dimension.
+    pub fn with_vector_type(self, vector_type: VectorType) -> Result<Self, DatasetError> {
+        vector_type.check_dimension(self.dimension())?;
+        Ok(Self { vector_type, ..self })
     }
 
     /// The dataset of that identity, where the identity says all that there is to know.
@@ -69,36 +90,49 @@ impl Dataset {
     /// # Errors
     /// When it does not.
     pub fn from_id(id: &str) -> Result<Self, DatasetError> {
-        match Reference::from_id(id) {
-            Some(reference) => Ok(Self(Source::Reference(reference))),
-            None => Err(DatasetError::Identity(id.to_owned())),
-        }
+        let unknown = || DatasetError::Identity(id.to_owned());
+        let (base, vector_type) = split_vector_type(id);
+        let dataset = match Reference::from_id(base) {
+            Some(reference) => Self::new(Source::Reference(reference)),
+            None => return Err(unknown()),
+        };
+        dataset.with_vector_type(vector_type).map_err(|_| unknown())
+    }
+
+    /// How vectors are kept.
+    pub fn vector_type(&self) -> VectorType {
+        self.vector_type
     }
 
     /// Components of a vector.
     pub fn dimension(&self) -> u32 {
-        match &self.0 {
+        match &self.source {
             Source::Reference(reference) => reference.dimension(),
         }
     }
 
     /// The seed that rows are drawn from.
     pub fn seed(&self) -> u64 {
-        match &self.0 {
+        match &self.source {
             Source::Reference(reference) => reference.seed(),
         }
     }
 
-    /// The dataset's identity, such as `reference-v1-seed42-dim768`; rows are not part of it.
+    /// The dataset's identity, such as `reference-v1-seed42-dim768`, with the type of its vectors
+    /// behind it where that is not float32; rows are not part of it.
     pub fn id(&self) -> String {
-        match &self.0 {
+        let id = match &self.source {
             Source::Reference(reference) => reference.id(),
+        };
+        match self.vector_type {
+            VectorType::Float32 => id,
+            vector_type => format!("{id}-{vector_type}"),
         }
     }
 
     /// How many rows there are, where that is bounded.
     pub fn rows(&self) -> Option<u64> {
-        match &self.0 {
+        match &self.source {
             Source::Reference(_) => None,
         }
     }
@@ -113,9 +147,9 @@ impl Dataset {
         };
         let mut fields = vec![
             field(ID_FIELD, FieldType::Int64, true),
-            field(VECTOR_FIELD, FieldType::FloatVector { dimension: self.dimension() }, false),
+            field(VECTOR_FIELD, self.vector_type.field_type(self.dimension()), false),
         ];
-        fields.extend(match &self.0 {
+        fields.extend(match &self.source {
             Source::Reference(_) => reference::shop_fields(),
         });
         CollectionSchema {
@@ -126,7 +160,8 @@ impl Dataset {
     }
 
     /// Fills `vectors` with the vectors of the rows from `first` on, one after the other, as many as
-    /// fit.
+    /// fit: what the server holds of them, so that exact neighbours can be told
+    /// ([`VectorType::round`]).
     ///
     /// # Errors
     /// When a row cannot be read.
@@ -136,14 +171,15 @@ impl Dataset {
     pub fn vectors(&self, first: u64, vectors: &mut [f32]) -> Result<(), DatasetError> {
         let dimension = self.dimension() as usize;
         assert_eq!(vectors.len() % dimension, 0, "vectors of this dataset have {dimension} components");
-        match &self.0 {
+        match &self.source {
             Source::Reference(reference) => {
                 for (row, vector) in (first..).zip(vectors.chunks_exact_mut(dimension)) {
                     reference.vector(row, vector);
                 }
-                Ok(())
             }
         }
+        self.vector_type.round(vectors);
+        Ok(())
     }
 
     /// The scalar fields of the rows `first .. first + rows` as columns, the primary key first: what
@@ -154,7 +190,7 @@ impl Dataset {
     pub fn scalars(&self, first: u64, rows: usize) -> Result<RowBatch, DatasetError> {
         let ids = Values::Int64((first..).take(rows).map(|row| row as i64).collect());
         let mut columns = vec![Column { name: ID_FIELD.to_owned(), values: ids }];
-        columns.extend(match &self.0 {
+        columns.extend(match &self.source {
             Source::Reference(reference) => {
                 let rows: Vec<Row> = (first..).take(rows).map(|row| reference.row(row)).collect();
                 reference::shop_columns(&rows)
@@ -172,15 +208,49 @@ impl Dataset {
         let mut values = vec![0.0_f32; rows * dimension as usize];
         self.vectors(first, &mut values)?;
         let mut batch = self.scalars(first, rows)?;
-        let values = Values::FloatVector { dimension, values };
+        let values = Values::vectors(self.vector_type, dimension, values);
         batch.columns.insert(1, Column { name: VECTOR_FIELD.to_owned(), values });
         Ok(batch)
     }
 }
 
+/// An identity without the type of vectors behind it, and that type.
+fn split_vector_type(id: &str) -> (&str, VectorType) {
+    let other = VectorType::ALL.into_iter().filter(|vector_type| *vector_type != VectorType::Float32);
+    let mut found = other.filter_map(|vector_type| {
+        let base = id.strip_suffix(vector_type.name())?.strip_suffix('-')?;
+        Some((base, vector_type))
+    });
+    found.next().unwrap_or((id, VectorType::Float32))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_type_of_vectors_is_part_of_what_a_dataset_is() {
+        let plain = Dataset::reference(3, 16).unwrap();
+        let mut full = vec![0.0_f32; 32];
+        plain.vectors(5, &mut full).unwrap();
+        for vector_type in VectorType::ALL {
+            let dataset = plain.clone().with_vector_type(vector_type).unwrap();
+            assert_eq!(Dataset::from_id(&dataset.id()).unwrap(), dataset);
+            assert_eq!(dataset == plain, vector_type == VectorType::Float32);
+            assert_eq!(dataset.schema(1).fields[1].field_type, vector_type.field_type(16));
+            let batch = dataset.batch(5, 2).unwrap();
+            assert_eq!(batch.column(VECTOR_FIELD), Some(&Values::vectors(vector_type, 16, full.clone())));
+            let (mut held, mut rounded) = (vec![0.0_f32; 32], full.clone());
+            dataset.vectors(5, &mut held).unwrap();
+            vector_type.round(&mut rounded);
+            assert_eq!(held, rounded, "{vector_type}");
+        }
+        let float16 = plain.with_vector_type(VectorType::Float16).unwrap();
+        assert_eq!(float16.id(), "reference-v1-seed3-dim16-float16");
+        let error = Dataset::reference(3, 12).unwrap().with_vector_type(VectorType::Binary).unwrap_err();
+        assert!(error.to_string().contains("multiples of 8"), "{error}");
+        assert!(Dataset::from_id("reference-v1-seed3-dim12-binary").is_err());
+    }
 
     #[test]
     fn a_batch_is_its_rows_in_the_order_of_the_schema() {

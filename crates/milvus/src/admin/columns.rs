@@ -1,7 +1,11 @@
 //! Rows that were read, as columns.
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD as BASE64;
 use squall_core::batch::{Column, RowBatch, Values};
 use squall_core::schema::{CollectionSchema, FieldType};
+use squall_core::vector_type::VectorType;
+use squall_proto::data_type::DataType;
 use squall_proto::milvus::{FieldData, field_data, scalar_field, vector_field};
 use squall_proto::rest::{Int64, Row};
 
@@ -26,28 +30,49 @@ fn batch(columns: Vec<Column>) -> Result<RowBatch, String> {
 
 fn column(field: FieldData) -> Result<Column, String> {
     use scalar_field::Data;
-    let name = field.field_name;
+    let (name, data_type) = (field.field_name, DataType::from_number(field.r#type));
     let values = match field.field {
         Some(field_data::Field::Scalars(scalars)) => match scalars.data {
             Some(Data::LongData(array)) => Values::Int64(array.data),
-            Some(Data::IntData(array)) => Values::Int64(array.data.into_iter().map(i64::from).collect()),
+            Some(Data::IntData(array)) => integers(array.data, data_type)
+                .ok_or_else(|| format!("field `{name}` has a value that its type does not hold"))?,
             Some(Data::FloatData(array)) => Values::Float(array.data),
             Some(Data::DoubleData(array)) => Values::Double(array.data),
             Some(Data::BoolData(array)) => Values::Bool(array.data),
             Some(Data::StringData(array)) => Values::VarChar(array.data),
             _ => return Err(format!("field `{name}` is of a type that is not read here")),
         },
-        Some(field_data::Field::Vectors(vectors)) => match vectors.data {
-            Some(vector_field::Data::FloatVector(array)) => Values::FloatVector {
-                dimension: u32::try_from(vectors.dim)
-                    .map_err(|_| format!("field `{name}` has no dimension"))?,
-                values: array.data,
-            },
-            _ => return Err(format!("field `{name}` is a vector of a type that is not read here")),
-        },
+        Some(field_data::Field::Vectors(vectors)) => {
+            let dimension =
+                u32::try_from(vectors.dim).map_err(|_| format!("field `{name}` has no dimension"))?;
+            match vectors.data {
+                Some(vector_field::Data::FloatVector(array)) => {
+                    Values::FloatVector { dimension, values: array.data }
+                }
+                Some(vector_field::Data::Float16Vector(bytes)) => Values::Float16Vector { dimension, bytes },
+                Some(vector_field::Data::Bfloat16Vector(bytes)) => {
+                    Values::BFloat16Vector { dimension, bytes }
+                }
+                Some(vector_field::Data::BinaryVector(bytes)) => Values::BinaryVector { dimension, bytes },
+                _ => return Err(format!("field `{name}` is a vector of a type that is not read here")),
+            }
+        }
         None => return Err(format!("field `{name}` has no values")),
     };
     Ok(Column { name, values })
+}
+
+/// 32-bit integers as the field's own; `None` where one does not fit.
+fn integers(data: Vec<i32>, data_type: Option<DataType>) -> Option<Values> {
+    Some(match data_type {
+        Some(DataType::Int8) => {
+            Values::Int8(data.into_iter().map(i8::try_from).collect::<Result<_, _>>().ok()?)
+        }
+        Some(DataType::Int16) => {
+            Values::Int16(data.into_iter().map(i16::try_from).collect::<Result<_, _>>().ok()?)
+        }
+        _ => Values::Int32(data),
+    })
 }
 
 /// The columns of REST's rows, whose types only the schema tells.
@@ -72,6 +97,9 @@ pub(super) fn from_rows(
 
 fn values(rows: &[Row], name: &str, field_type: &FieldType) -> Result<Values, String> {
     Ok(match field_type {
+        FieldType::Int8 => Values::Int8(read(rows, name)?),
+        FieldType::Int16 => Values::Int16(read(rows, name)?),
+        FieldType::Int32 => Values::Int32(read(rows, name)?),
         FieldType::Int64 => {
             Values::Int64(read::<Int64>(rows, name)?.into_iter().map(|number| number.0).collect())
         }
@@ -86,10 +114,35 @@ fn values(rows: &[Row], name: &str, field_type: &FieldType) -> Result<Values, St
             }
             Values::FloatVector { dimension: *dimension, values: vectors.concat() }
         }
+        FieldType::Float16Vector { dimension } => Values::Float16Vector {
+            dimension: *dimension,
+            bytes: encoded(rows, name, VectorType::Float16.bytes(*dimension))?,
+        },
+        FieldType::BFloat16Vector { dimension } => Values::BFloat16Vector {
+            dimension: *dimension,
+            bytes: encoded(rows, name, VectorType::BFloat16.bytes(*dimension))?,
+        },
+        FieldType::BinaryVector { dimension } => Values::BinaryVector {
+            dimension: *dimension,
+            bytes: encoded(rows, name, VectorType::Binary.bytes(*dimension))?,
+        },
         FieldType::Other { number } => {
             return Err(format!("field `{name}` is of type {number}, which is not read here"));
         }
     })
+}
+
+/// Vectors of `length` bytes each, which servers write as base64.
+fn encoded(rows: &[Row], name: &str, length: usize) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::with_capacity(rows.len() * length);
+    for text in read::<String>(rows, name)? {
+        let vector = BASE64.decode(text).map_err(|error| format!("a `{name}` is not base64: {error}"))?;
+        if vector.len() != length {
+            return Err(format!("a `{name}` has {} bytes instead of {length}", vector.len()));
+        }
+        bytes.extend(vector);
+    }
+    Ok(bytes)
 }
 
 fn read<T: serde::de::DeserializeOwned>(rows: &[Row], name: &str) -> Result<Vec<T>, String> {

@@ -11,12 +11,18 @@ use crate::encode::pair;
 pub(super) fn field_type<'a>(number: i32, parameter: impl Fn(&str) -> Option<&'a str>) -> FieldType {
     let number_of = |name: &str| parameter(name).and_then(|text| text.parse::<u32>().ok()).unwrap_or(0);
     match DataType::from_number(number) {
+        Some(DataType::Int8) => FieldType::Int8,
+        Some(DataType::Int16) => FieldType::Int16,
+        Some(DataType::Int32) => FieldType::Int32,
         Some(DataType::Int64) => FieldType::Int64,
         Some(DataType::Float) => FieldType::Float,
         Some(DataType::Double) => FieldType::Double,
         Some(DataType::Bool) => FieldType::Bool,
         Some(DataType::VarChar) => FieldType::VarChar { max_length: number_of("max_length") },
         Some(DataType::FloatVector) => FieldType::FloatVector { dimension: number_of("dim") },
+        Some(DataType::Float16Vector) => FieldType::Float16Vector { dimension: number_of("dim") },
+        Some(DataType::BFloat16Vector) => FieldType::BFloat16Vector { dimension: number_of("dim") },
+        Some(DataType::BinaryVector) => FieldType::BinaryVector { dimension: number_of("dim") },
         _ => FieldType::Other { number },
     }
 }
@@ -24,12 +30,18 @@ pub(super) fn field_type<'a>(number: i32, parameter: impl Fn(&str) -> Option<&'a
 /// Milvus' number of a type, and its one parameter.
 fn type_number(field_type: &FieldType) -> (i32, Option<(&'static str, u32)>) {
     let (data_type, parameter) = match field_type {
+        FieldType::Int8 => (DataType::Int8, None),
+        FieldType::Int16 => (DataType::Int16, None),
+        FieldType::Int32 => (DataType::Int32, None),
         FieldType::Int64 => (DataType::Int64, None),
         FieldType::Float => (DataType::Float, None),
         FieldType::Double => (DataType::Double, None),
         FieldType::Bool => (DataType::Bool, None),
         FieldType::VarChar { max_length } => (DataType::VarChar, Some(("max_length", *max_length))),
         FieldType::FloatVector { dimension } => (DataType::FloatVector, Some(("dim", *dimension))),
+        FieldType::Float16Vector { dimension } => (DataType::Float16Vector, Some(("dim", *dimension))),
+        FieldType::BFloat16Vector { dimension } => (DataType::BFloat16Vector, Some(("dim", *dimension))),
+        FieldType::BinaryVector { dimension } => (DataType::BinaryVector, Some(("dim", *dimension))),
         FieldType::Other { number } => return (*number, None),
     };
     (data_type.number(), parameter)

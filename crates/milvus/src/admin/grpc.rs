@@ -21,7 +21,7 @@ use squall_proto::milvus::{
 use squall_proto::placeholder;
 
 use super::{CollectionDescription, Deadlines, Health, IndexDescription, columns, description, index};
-use crate::encode::{EncodedInsert, SearchSpec, Target, consistency_fields, grpc_request, pair};
+use crate::encode::{EncodedInsert, SearchSpec, Target, consistency_fields, data_type, grpc_request, pair};
 use crate::{ConnectError, Endpoint, Error, Protocol, SearchHits, answer};
 use channel::Authorized;
 
@@ -431,8 +431,10 @@ impl Grpc {
     ) -> Result<SearchHits, Error> {
         let operation = format!("search collection `{name}`");
         let target = Target { collection: name, database: self.endpoint.database() };
+        let mut bytes = Vec::new();
+        spec.vector_type.encode(vector, &mut bytes);
         let request = SearchRequest {
-            placeholder_group: placeholder::float_vectors([vector]),
+            placeholder_group: placeholder::vectors(data_type(spec.vector_type), [bytes]),
             ..grpc_request(target, spec)?
         };
         let mut client = self.client.clone();

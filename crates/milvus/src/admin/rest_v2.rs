@@ -1,7 +1,10 @@
 //! The REST v2 face, for Milvus 2.4 and newer.
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD as BASE64;
 use squall_core::batch::RowBatch;
 use squall_core::schema::{CollectionSchema, Consistency, IndexSpec};
+use squall_core::vector_type::VectorType;
 use squall_proto::data_type::{IndexState, LoadState};
 use squall_proto::rest::{Hit, Int64, Nothing, Row, v2};
 
@@ -278,7 +281,15 @@ impl RestV2 {
         let schema = self.describe_collection(name).await?.schema;
         let target = Target { collection: name, database: self.web.endpoint.database() };
         let mut body = rest_v2_request(target, spec)?;
-        body.insert("data".to_owned(), serde_json::json!([vector]));
+        let query = match spec.vector_type {
+            VectorType::Float32 => serde_json::json!(vector),
+            vector_type => {
+                let mut bytes = Vec::new();
+                vector_type.encode(vector, &mut bytes);
+                BASE64.encode(bytes).into()
+            }
+        };
+        body.insert("data".to_owned(), serde_json::json!([query]));
         let list: Vec<Hit> = self.ask(&operation, name, "entities/search", &body).await?;
         let key = schema.primary_key().map(|field| field.name.as_str());
         answer::rest::from_list(&list, key)

@@ -1,12 +1,15 @@
 //! Rows as an insert request.
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD as BASE64;
 use bytes::Bytes;
 use prost::Message;
 use squall_core::batch::{Column, RowBatch, Values};
+use squall_core::vector_type::VectorType;
 use squall_proto::data_type::DataType;
 use squall_proto::milvus::{
-    BoolArray, DoubleArray, FieldData, FloatArray, InsertRequest, LongArray, ScalarField, StringArray,
-    VectorField, field_data, scalar_field, vector_field,
+    BoolArray, DoubleArray, FieldData, FloatArray, InsertRequest, IntArray, LongArray, ScalarField,
+    StringArray, VectorField, field_data, scalar_field, vector_field,
 };
 
 use super::{EncodeError, Target};
@@ -66,7 +69,14 @@ fn field_data(column: &Column) -> FieldData {
     use scalar_field::Data;
     let scalar =
         |data_type: DataType, data| (data_type, field_data::Field::Scalars(ScalarField { data: Some(data) }));
+    let vectors = |data_type: DataType, dimension: u32, data| {
+        let vectors = VectorField { dim: i64::from(dimension), data: Some(data) };
+        (data_type, field_data::Field::Vectors(vectors))
+    };
     let (data_type, field) = match &column.values {
+        Values::Int8(data) => scalar(DataType::Int8, int_data(data)),
+        Values::Int16(data) => scalar(DataType::Int16, int_data(data)),
+        Values::Int32(data) => scalar(DataType::Int32, int_data(data)),
         Values::Int64(data) => scalar(DataType::Int64, Data::LongData(LongArray { data: data.clone() })),
         Values::Float(data) => scalar(DataType::Float, Data::FloatData(FloatArray { data: data.clone() })),
         Values::Double(data) => {
@@ -78,8 +88,19 @@ fn field_data(column: &Column) -> FieldData {
         }
         Values::FloatVector { dimension, values } => {
             let data = vector_field::Data::FloatVector(FloatArray { data: values.clone() });
-            let vectors = VectorField { dim: i64::from(*dimension), data: Some(data) };
-            (DataType::FloatVector, field_data::Field::Vectors(vectors))
+            vectors(DataType::FloatVector, *dimension, data)
+        }
+        Values::Float16Vector { dimension, bytes } => {
+            let data = vector_field::Data::Float16Vector(bytes.clone());
+            vectors(DataType::Float16Vector, *dimension, data)
+        }
+        Values::BFloat16Vector { dimension, bytes } => {
+            let data = vector_field::Data::Bfloat16Vector(bytes.clone());
+            vectors(DataType::BFloat16Vector, *dimension, data)
+        }
+        Values::BinaryVector { dimension, bytes } => {
+            let data = vector_field::Data::BinaryVector(bytes.clone());
+            vectors(DataType::BinaryVector, *dimension, data)
         }
     };
     FieldData {
@@ -88,6 +109,11 @@ fn field_data(column: &Column) -> FieldData {
         field: Some(field),
         ..FieldData::default()
     }
+}
+
+/// Narrow integers, which all travel in 32 bits.
+fn int_data<T: Copy + Into<i32>>(values: &[T]) -> scalar_field::Data {
+    scalar_field::Data::IntData(IntArray { data: values.iter().map(|value| (*value).into()).collect() })
 }
 
 /// `{"collectionName":…,"data":[{row},…]}`, written row by row: as values in memory, a thousand rows
@@ -118,6 +144,9 @@ fn rest_body(target: Target<'_>, batch: &RowBatch) -> Vec<u8> {
 
 fn write_value(values: &Values, row: usize, out: &mut Vec<u8>) {
     match values {
+        Values::Int8(values) => write_json(&values[row], out),
+        Values::Int16(values) => write_json(&values[row], out),
+        Values::Int32(values) => write_json(&values[row], out),
         Values::Int64(values) => write_json(&values[row], out),
         Values::Float(values) => write_json(&values[row], out),
         Values::Double(values) => write_json(&values[row], out),
@@ -129,7 +158,22 @@ fn write_value(values: &Values, row: usize, out: &mut Vec<u8>) {
             write_floats(&values[row * dimension..][..dimension], out);
             out.push(b']');
         }
+        Values::Float16Vector { dimension, bytes } => {
+            write_bytes(bytes, row, VectorType::Float16.bytes(*dimension), out);
+        }
+        Values::BFloat16Vector { dimension, bytes } => {
+            write_bytes(bytes, row, VectorType::BFloat16.bytes(*dimension), out);
+        }
+        Values::BinaryVector { dimension, bytes } => {
+            write_bytes(bytes, row, VectorType::Binary.bytes(*dimension), out);
+        }
     }
+}
+
+/// Vector `row` of `width` bytes as base64, which every version of REST v2 reads for vectors that are
+/// not 32-bit floats.
+fn write_bytes(bytes: &[u8], row: usize, width: usize, out: &mut Vec<u8>) {
+    write_json(&BASE64.encode(&bytes[row * width..][..width]), out);
 }
 
 /// JSON numbers with commas between, each the shortest that reads back the same; what JSON has no

@@ -1,8 +1,11 @@
 //! Searches: the constant head, and a vector as its tail.
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD as BASE64;
 use bytes::Bytes;
 use prost::Message;
 use squall_core::schema::{Consistency, Metric};
+use squall_core::vector_type::VectorType;
 use squall_proto::data_type::{DataType, DslType};
 use squall_proto::milvus::{KeyValue, SearchRequest};
 use squall_proto::placeholder;
@@ -25,6 +28,8 @@ pub struct Target<'a> {
 pub struct SearchSpec<'a> {
     /// The vector field.
     pub vector_field: &'a str,
+    /// The type of its vectors.
+    pub vector_type: VectorType,
     /// The index's metric; `None` leaves it to the server.
     pub metric: Option<Metric>,
     /// Milvus' filter expression.
@@ -61,7 +66,7 @@ impl SearchTemplate {
     /// The template of searches for vectors of `dimension` components.
     ///
     /// # Errors
-    /// When the search parameters are not a JSON object.
+    /// When the search parameters are not a JSON object, or the protocol carries no such vectors.
     pub fn new(
         protocol: Protocol,
         target: Target<'_>,
@@ -69,8 +74,11 @@ impl SearchTemplate {
         dimension: u32,
     ) -> Result<Self, EncodeError> {
         let head = match protocol {
-            Protocol::Grpc => grpc_head(&grpc_request(target, spec)?, dimension as usize * 4),
-            Protocol::RestV2 => rest_head(&rest_v2_request(target, spec)?, "\"data\":[["),
+            Protocol::Grpc => grpc_head(&grpc_request(target, spec)?, spec.vector_type, dimension),
+            Protocol::RestV2 if spec.vector_type == VectorType::Float32 => {
+                rest_head(&rest_v2_request(target, spec)?, "\"data\":[[")
+            }
+            Protocol::RestV2 => rest_head(&rest_v2_request(target, spec)?, "\"data\":[\""),
             Protocol::RestV1 => rest_head(&rest_v1_request(target, spec)?, "\"vector\":["),
         };
         Ok(Self { head: Bytes::from(head) })
@@ -87,13 +95,20 @@ impl SearchTemplate {
     }
 }
 
-/// A vector as the tail of a search: little-endian floats, or JSON numbers (the shortest that read
-/// back the same) and what closes the body.
-pub fn vector(protocol: Protocol, vector: &[f32]) -> Bytes {
+/// A vector as the tail of a search for vectors of that type: its bytes, or JSON and what closes the
+/// body: numbers (the shortest that read back the same), of other types than float32 base64.
+pub fn vector(protocol: Protocol, vector_type: VectorType, vector: &[f32]) -> Bytes {
     let end = match protocol {
-        Protocol::Grpc => return vector.iter().flat_map(|x| x.to_le_bytes()).collect(),
-        Protocol::RestV2 => "]]}",
+        Protocol::RestV2 if vector_type == VectorType::Float32 => "]]}",
         Protocol::RestV1 => "]}",
+        Protocol::Grpc | Protocol::RestV2 => {
+            let mut bytes = Vec::with_capacity(vector.len() * 4);
+            vector_type.encode(vector, &mut bytes);
+            if protocol == Protocol::RestV2 {
+                bytes = format!("{}\"]}}", BASE64.encode(bytes)).into_bytes();
+            }
+            return Bytes::from(bytes);
+        }
     };
     let mut text = Vec::with_capacity(vector.len() * 13 + end.len());
     super::insert::write_floats(vector, &mut text);
@@ -154,8 +169,8 @@ pub(crate) fn pair(key: &str, value: &str) -> KeyValue {
     KeyValue { key: key.to_owned(), value: value.to_owned() }
 }
 
-/// Frame prefix, message, and the placeholder group up to its vector of `vector_bytes`.
-fn grpc_head(request: &SearchRequest, vector_bytes: usize) -> Vec<u8> {
+/// Frame prefix, message, and the placeholder group up to its vector.
+fn grpc_head(request: &SearchRequest, vector_type: VectorType, dimension: u32) -> Vec<u8> {
     /// Key of field 6, length-delimited: `SearchRequest.placeholder_group`.
     const GROUP_KEY: u8 = 6 << 3 | 2;
     /// Key of field 1, length-delimited: `PlaceholderGroup.placeholders`, `PlaceholderValue.tag`.
@@ -165,10 +180,11 @@ fn grpc_head(request: &SearchRequest, vector_bytes: usize) -> Vec<u8> {
     /// Key of field 3, length-delimited: `PlaceholderValue.values`.
     const VALUES_KEY: u8 = 3 << 3 | 2;
 
+    let vector_bytes = vector_type.bytes(dimension);
     let mut value = vec![FIRST_KEY];
     length_and(&mut value, placeholder::TAG.as_bytes());
     value.push(TYPE_KEY);
-    varint(&mut value, DataType::FloatVector.number() as usize);
+    varint(&mut value, data_type(vector_type).number() as usize);
     value.push(VALUES_KEY);
     varint(&mut value, vector_bytes);
 
@@ -186,6 +202,16 @@ fn grpc_head(request: &SearchRequest, vector_bytes: usize) -> Vec<u8> {
     head.extend_from_slice(&length.to_be_bytes());
     head.extend_from_slice(&message);
     head
+}
+
+/// The type of a field, and of a placeholder, with such vectors.
+pub(crate) fn data_type(vector_type: VectorType) -> DataType {
+    match vector_type {
+        VectorType::Float32 => DataType::FloatVector,
+        VectorType::Float16 => DataType::Float16Vector,
+        VectorType::BFloat16 => DataType::BFloat16Vector,
+        VectorType::Binary => DataType::BinaryVector,
+    }
 }
 
 fn varint(out: &mut Vec<u8>, value: usize) {
@@ -225,6 +251,9 @@ pub(crate) fn rest_v1_request(
     spec: &SearchSpec<'_>,
 ) -> Result<serde_json::Map<String, serde_json::Value>, EncodeError> {
     let params = spec.params_json()?;
+    if spec.vector_type != VectorType::Float32 {
+        return Err(EncodeError::VectorType(spec.vector_type));
+    }
     let body = v1::Search {
         collection_name: target.collection.to_owned(),
         db_name: target.database.map(str::to_owned),
@@ -261,6 +290,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn float_bytes(query: &[f32]) -> Vec<u8> {
+        query.iter().flat_map(|x| x.to_le_bytes()).collect()
+    }
 
     fn joined(request: &Request) -> Vec<u8> {
         [request.head.as_ref(), request.tail.as_ref()].concat()
@@ -299,6 +332,7 @@ mod tests {
             let target = Target { collection: "docs", database: database.as_deref() };
             let spec = SearchSpec {
                 vector_field: &field,
+                vector_type: VectorType::Float32,
                 metric,
                 filter: filter.as_deref(),
                 limit,
@@ -308,7 +342,7 @@ mod tests {
             };
             let template =
                 SearchTemplate::new(Protocol::Grpc, target, &spec, query.len() as u32).unwrap();
-            let request = template.request(vector(Protocol::Grpc, &query));
+            let request = template.request(vector(Protocol::Grpc, VectorType::Float32, &query));
             let bytes = joined(&request);
             prop_assert_eq!(bytes.len(), request.len());
             prop_assert_eq!(bytes[0], 0);
@@ -335,7 +369,7 @@ mod tests {
                 db_name: database.clone().unwrap_or_default(),
                 collection_name: "docs".to_owned(),
                 dsl: filter.clone().unwrap_or_default(),
-                placeholder_group: placeholder::float_vectors([&query]),
+                placeholder_group: placeholder::vectors(DataType::FloatVector, [float_bytes(&query)]),
                 dsl_type: 1,
                 output_fields: output_fields.clone(),
                 search_params: read.search_params.clone(),
@@ -359,6 +393,7 @@ mod tests {
             let target = Target { collection: "docs", database: database.as_deref() };
             let spec = SearchSpec {
                 vector_field: &field,
+                vector_type: VectorType::Float32,
                 metric,
                 filter: filter.as_deref(),
                 limit,
@@ -368,7 +403,7 @@ mod tests {
             };
             let build = |protocol| {
                 let template = SearchTemplate::new(protocol, target, &spec, query.len() as u32).unwrap();
-                joined(&template.request(vector(protocol, &query)))
+                joined(&template.request(vector(protocol, VectorType::Float32, &query)))
             };
             let params = serde_json::Value::Object(spec.params_json().unwrap());
             let v2: v2::Search = serde_json::from_slice(&build(Protocol::RestV2)).unwrap();
@@ -404,10 +439,45 @@ mod tests {
     }
 
     #[test]
+    fn vectors_of_other_types_are_asked_for_as_their_bytes() {
+        let query: Vec<f32> = (0..16).map(|i| i as f32 / 4.0 - 2.0).collect();
+        for vector_type in VectorType::ALL {
+            let mut bytes = Vec::new();
+            vector_type.encode(&query, &mut bytes);
+            let spec = SearchSpec {
+                vector_field: "embedding",
+                vector_type,
+                metric: None,
+                filter: None,
+                limit: 10,
+                params: None,
+                consistency: None,
+                output_fields: &[],
+            };
+            let target = Target { collection: "docs", database: None };
+            let build = |protocol| {
+                let template = SearchTemplate::new(protocol, target, &spec, 16)?;
+                Ok::<_, EncodeError>(joined(&template.request(vector(protocol, vector_type, &query))))
+            };
+            let grpc = SearchRequest::decode(&build(Protocol::Grpc).unwrap()[5..]).unwrap();
+            let expected = placeholder::vectors(data_type(vector_type), [bytes.clone()]);
+            assert_eq!(grpc.placeholder_group, expected, "{vector_type}");
+            if vector_type != VectorType::Float32 {
+                let v2: serde_json::Value =
+                    serde_json::from_slice(&build(Protocol::RestV2).unwrap()).unwrap();
+                assert_eq!(v2["data"], serde_json::json!([BASE64.encode(&bytes)]), "{vector_type}");
+                let error = build(Protocol::RestV1).unwrap_err().to_string();
+                assert!(error.contains(vector_type.name()), "{error}");
+            }
+        }
+    }
+
+    #[test]
     fn a_search_of_768_dimensions_has_88_bytes_beside_its_vector() {
         let output_fields = [];
         let spec = SearchSpec {
             vector_field: "embedding",
+            vector_type: VectorType::Float32,
             metric: None,
             filter: None,
             limit: 10,
@@ -419,6 +489,6 @@ mod tests {
         let template = SearchTemplate::new(Protocol::Grpc, target, &spec, 768).unwrap();
         // Frame prefix; name, group's lengths, filter language, three parameters, timestamp and level.
         assert_eq!(template.head().len(), 5 + 7 + 15 + 2 + (12 + 21 + 25) + 6);
-        assert_eq!(vector(Protocol::Grpc, &[0.5; 768]).len(), 3072);
+        assert_eq!(vector(Protocol::Grpc, VectorType::Float32, &[0.5; 768]).len(), 3072);
     }
 }
