@@ -7,3 +7,4 @@ mod measured;
 mod rest_v1;
 mod support;
 mod tls;
+mod vector_types;

@@ -104,14 +104,23 @@ pub(crate) fn template(protocol: Protocol, collection: &str, filter: Option<&str
 }
 
 pub(crate) async fn create(admin: &Admin, name: &str) {
-    let schema = dataset().schema(ROWS as u64);
+    create_for(admin, name, &dataset()).await;
+}
+
+async fn create_for(admin: &Admin, name: &str, dataset: &Dataset) {
+    let schema = dataset.schema(ROWS as u64);
     admin.create_collection(name, &schema, Consistency::Bounded, None).await.unwrap();
 }
 
 /// Creates, fills, flushes, indexes and loads a collection, and waits for each.
 pub(crate) async fn seed(admin: &Admin, name: &str, index: &IndexSpec) {
-    create(admin, name).await;
-    let inserted = admin.insert(name, &dataset().batch(0, ROWS).unwrap()).await.unwrap();
+    seed_from(admin, name, &dataset(), index).await;
+}
+
+/// [`seed`] with the rows of another dataset.
+pub(crate) async fn seed_from(admin: &Admin, name: &str, dataset: &Dataset, index: &IndexSpec) {
+    create_for(admin, name, dataset).await;
+    let inserted = admin.insert(name, &dataset.batch(0, ROWS).unwrap()).await.unwrap();
     assert_eq!(inserted, ROWS as u64);
     admin.flush(name).await.unwrap();
     admin.create_index(name, VECTOR_FIELD, index).await.unwrap();

@@ -3,18 +3,23 @@
 //! | kind | module | rows |
 //! |---|---|---|
 //! | reference | [`reference`] | unit vectors from normals, the scalar fields of a shop |
+//! | file | [`file`] | real embeddings from Parquet, `.npy`, `.fvecs`, `.fbin` … |
 //!
 //! The primary key of a row is its number, so the right answer to a query can be known without
 //! asking the server.
 
+pub mod file;
 mod identity;
 pub mod reference;
 
+pub use self::file::{FileDataset, FileError};
 pub use self::identity::Identity;
 pub use self::reference::{BRANDS, CATEGORIES, Reference, Row};
 
+use std::path::Path;
+
 use crate::batch::{Column, RowBatch, Values};
-use crate::schema::{CollectionSchema, Field, FieldType};
+use crate::schema::{CollectionSchema, Field, FieldType, Metric};
 use crate::vector_type::{DimensionError, VectorType};
 
 /// Name of the primary key field, which holds the row's number.
@@ -35,6 +40,9 @@ pub enum DatasetError {
     /// Milvus takes no vectors of that type and dimension.
     #[error(transparent)]
     VectorType(#[from] DimensionError),
+    /// A file, or a row of it, cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The text is not a dataset's identity.
     #[error("`{0}` is not the identity of a dataset that this version of Squall can make")]
     Identity(String),
@@ -54,6 +62,7 @@ pub struct Dataset {
 #[derive(Clone, Debug)]
 enum Source {
     Reference(Reference),
+    File(FileDataset),
 }
 
 impl PartialEq for Dataset {
@@ -70,6 +79,14 @@ impl Dataset {
     /// When Milvus takes no vectors of that dimension.
     pub fn reference(seed: u64, dimension: u32) -> Result<Self, DatasetError> {
         Ok(Self::new(Source::Reference(Reference::new(seed, dimension)?)))
+    }
+
+    /// The rows of a file, or of a directory as VectorDBBench lays it out ([`file`]).
+    ///
+    /// # Errors
+    /// When it cannot be read, is of no known format, or is not what its name says.
+    pub fn file(path: &Path) -> Result<Self, DatasetError> {
+        Ok(Self::new(Source::File(FileDataset::open(path)?)))
     }
 
     fn new(source: Source) -> Self {
@@ -99,6 +116,38 @@ impl Dataset {
         dataset.with_vector_type(vector_type).map_err(|_| unknown())
     }
 
+    /// The file, where it is one.
+    pub fn as_file(&self) -> Option<&FileDataset> {
+        match &self.source {
+            Source::File(file) => Some(file),
+            Source::Reference(_) => None,
+        }
+    }
+
+    /// What of a file is not loaded, a sentence each; nothing of datasets that are made.
+    pub fn notes(&self) -> &[String] {
+        self.as_file().map_or(&[], FileDataset::notes)
+    }
+
+    /// Looks at the rows `0 .. rows` before anything is sent, on all cores: values that Milvus refuses
+    /// or never finds (NaN, infinite, beyond the type of vectors, zeros under COSINE), vectors of
+    /// another dimension, missing values, damage. `progress` is told how many rows are done and says
+    /// whether to go on. Datasets that are made have no such rows, and return at once.
+    ///
+    /// # Errors
+    /// The first such row by its number, or that there are fewer rows.
+    pub fn check(
+        &self,
+        rows: u64,
+        metric: Metric,
+        progress: &(dyn Fn(u64) -> bool + Sync),
+    ) -> Result<(), DatasetError> {
+        match self.as_file() {
+            Some(file) => Ok(file::check(file, self.vector_type, rows, metric, progress)?),
+            None => Ok(()),
+        }
+    }
+
     /// How vectors are kept.
     pub fn vector_type(&self) -> VectorType {
         self.vector_type
@@ -108,13 +157,15 @@ impl Dataset {
     pub fn dimension(&self) -> u32 {
         match &self.source {
             Source::Reference(reference) => reference.dimension(),
+            Source::File(file) => file.dimension(),
         }
     }
 
-    /// The seed that rows are drawn from.
+    /// The seed that rows are drawn from; of a file, where none is drawn, 0.
     pub fn seed(&self) -> u64 {
         match &self.source {
             Source::Reference(reference) => reference.seed(),
+            Source::File(_) => 0,
         }
     }
 
@@ -123,6 +174,7 @@ impl Dataset {
     pub fn id(&self) -> String {
         let id = match &self.source {
             Source::Reference(reference) => reference.id(),
+            Source::File(file) => file.id(),
         };
         match self.vector_type {
             VectorType::Float32 => id,
@@ -134,6 +186,7 @@ impl Dataset {
     pub fn rows(&self) -> Option<u64> {
         match &self.source {
             Source::Reference(_) => None,
+            Source::File(file) => Some(file.rows()),
         }
     }
 
@@ -151,6 +204,7 @@ impl Dataset {
         ];
         fields.extend(match &self.source {
             Source::Reference(_) => reference::shop_fields(),
+            Source::File(file) => file.fields().to_vec(),
         });
         CollectionSchema {
             description: Identity { dataset: self.id(), rows }.to_string(),
@@ -177,6 +231,7 @@ impl Dataset {
                     reference.vector(row, vector);
                 }
             }
+            Source::File(file) => file.vectors(first, vectors)?,
         }
         self.vector_type.round(vectors);
         Ok(())
@@ -195,6 +250,7 @@ impl Dataset {
                 let rows: Vec<Row> = (first..).take(rows).map(|row| reference.row(row)).collect();
                 reference::shop_columns(&rows)
             }
+            Source::File(file) => file.scalars(first, rows)?,
         });
         Ok(RowBatch { rows, columns })
     }
