@@ -142,7 +142,7 @@ impl Flat {
         let dimension = first_dimension(&bytes)?;
         let mut flat = Self { bytes, element, begin: 0, prefix: 4, dimension, rows: 0 };
         flat.rows = flat.bytes.len() / flat.stride();
-        if flat.bytes.len() % flat.stride() != 0 {
+        if !flat.bytes.len().is_multiple_of(flat.stride()) {
             return Err(flat.first_odd_row());
         }
         Ok(flat)

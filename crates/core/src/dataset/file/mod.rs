@@ -62,7 +62,7 @@ struct Opened {
 #[derive(Debug)]
 enum Vectors {
     Flat(Flat),
-    Parquet(ParquetVectors),
+    Parquet(Box<ParquetVectors>),
 }
 
 impl FileDataset {
@@ -112,7 +112,7 @@ impl FileDataset {
                 scalars.push(labels);
             }
         }
-        Self::new(path, Vectors::Parquet(vectors), scalars, notes)
+        Self::new(path, Vectors::Parquet(Box::new(vectors)), scalars, notes)
     }
 
     fn new(

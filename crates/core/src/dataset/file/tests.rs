@@ -180,7 +180,7 @@ fn several_threads_read_what_one_reads() {
                         return;
                     }
                     // Forward, with every seventh range far back.
-                    let first = if at % 7 == 0 { (at * 37) % 29_900 } else { at * 100 };
+                    let first = if at.is_multiple_of(7) { (at * 37) % 29_900 } else { at * 100 };
                     assert_eq!(read(&dataset, first, 100), data[first..first + 100].concat(), "{first}");
                 }
             });
