@@ -11,6 +11,8 @@ use squall_core::schema::{Consistency, IndexSpec, Metric};
 use squall_core::units::parse_duration;
 use squall_core::vector_type::VectorType;
 
+use crate::from_file;
+
 /// Dimension of the reference's collection.
 const DEFAULT_DIMENSION: u32 = 768;
 
@@ -40,16 +42,14 @@ pub struct SetupConfig {
 impl SetupConfig {
     /// Parses and checks the settings of `squall setup`.
     pub fn new(settings: &Settings, drop_existing: bool) -> Result<Self, ConfigError> {
-        let dimension = settings.parse("dimension", parse_dimension)?.unwrap_or(DEFAULT_DIMENSION);
-        let seed = settings.required("seed", number::<u64>)?;
         let vector_type = settings.required("vector-type", VectorType::from_str)?;
-        let dataset = Dataset::reference(seed, dimension)
-            .and_then(|dataset| dataset.with_vector_type(vector_type))
-            .map_err(|error| settings.error("dimension", error.to_string()))?;
+        let dataset = dataset(settings, vector_type)?;
+        let rows = settings.required("num-vectors", whole_rows)?;
+        let rows = from_file::rows(settings, &dataset, rows)?;
         Ok(Self {
             server: server_target(settings)?,
             dataset,
-            rows: settings.required("num-vectors", whole_rows)?,
+            rows,
             batch_size: settings.required("batch-size", positive::<u32>)? as usize,
             concurrency: settings.required("concurrency", positive::<u32>)? as usize,
             index: index(settings, vector_type)?,
@@ -60,6 +60,25 @@ impl SetupConfig {
             drop_existing,
         })
     }
+}
+
+/// The dataset that was asked for.
+fn dataset(settings: &Settings, vector_type: VectorType) -> Result<Dataset, ConfigError> {
+    let of_type = |dataset: Dataset, setting: &str| {
+        dataset.with_vector_type(vector_type).map_err(|error| settings.error(setting, error.to_string()))
+    };
+    if let Some(path) = settings.text("dataset").and_then(|kind| kind.strip_prefix("file:")) {
+        return of_type(from_file::open(settings, path)?, "vector-type");
+    }
+    settings.required("dataset", |text| match text {
+        "reference" => Ok(()),
+        _ => Err(format!("`{text}` is not a kind of dataset; use reference or file:PATH")),
+    })?;
+    let dimension = settings.parse("dimension", parse_dimension)?.unwrap_or(DEFAULT_DIMENSION);
+    let seed = settings.required("seed", number::<u64>)?;
+    let dataset = Dataset::reference(seed, dimension)
+        .map_err(|error| settings.error("dimension", error.to_string()))?;
+    of_type(dataset, "dimension")
 }
 
 /// Reads a number of rows; the primary key is the row's number, which Milvus holds in an int64.
@@ -168,6 +187,28 @@ mod tests {
             ([("vector-type", "float64"), ("dimension", "100")], "float32, float16, bfloat16 or binary"),
         ] {
             let error = config(&flags).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_file_says_its_rows_and_dimension() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.fbin");
+        let head = [3_u32.to_le_bytes(), 4_u32.to_le_bytes()].concat();
+        std::fs::write(&path, [head, vec![0; 48]].concat()).unwrap();
+        let file = format!("file:{}", path.display());
+        let all = config(&[("dataset", &file)]).unwrap();
+        assert_eq!((all.rows, all.dataset.dimension()), (3, 4));
+        assert_eq!(config(&[("dataset", &file), ("num-vectors", "2")]).unwrap().rows, 2);
+        for (name, value, part) in [
+            ("num-vectors", "4", "--num-vectors: the file has 3 rows, not 4"),
+            ("dimension", "8", "have 4 components, not 8"),
+            ("vector-type", "binary", "--vector-type: dimension 4 is not possible for binary"),
+            ("dataset", "file:none.npy", "--dataset: cannot read none.npy"),
+            ("dataset", "gaussian", "not a kind of dataset"),
+        ] {
+            let error = config(&[("dataset", file.as_str()), (name, value)]).unwrap_err();
             assert!(error.contains(part), "{error}");
         }
     }

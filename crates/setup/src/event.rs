@@ -8,6 +8,8 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
+    /// Every row of a file is looked at.
+    Check,
     /// The collection is created.
     Create,
     /// Rows are made, encoded and sent.
@@ -28,6 +30,7 @@ impl Phase {
     /// The phase's name.
     pub fn name(self) -> &'static str {
         match self {
+            Phase::Check => "check",
             Phase::Create => "create",
             Phase::Insert => "insert",
             Phase::Flush => "flush",

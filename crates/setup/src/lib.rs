@@ -11,6 +11,7 @@ mod config;
 mod error;
 mod event;
 mod existing;
+mod from_file;
 mod insert;
 mod seed;
 mod settle;

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::event::{Event, Events, Phase};
 use crate::existing::Existing;
-use crate::{SetupConfig, SetupError, existing, insert, settle, verify};
+use crate::{SetupConfig, SetupError, existing, from_file, insert, settle, verify};
 
 /// What setup found or made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -67,6 +67,8 @@ pub async fn seed(
     cancel: &CancellationToken,
 ) -> Result<SetupReport, SetupError> {
     let work = async {
+        // Before anything is made or dropped.
+        from_file::check(config, events).await?;
         if config.drop_existing {
             // Whatever it is: a collection too broken to look at is dropped, too.
             drop_existing(admin, config, events).await?;

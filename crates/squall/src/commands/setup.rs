@@ -20,6 +20,9 @@ pub(crate) async fn execute(matches: &ArgMatches) -> Result<Exit, Failure> {
         eprintln!("note: {note}");
     }
     let config = SetupConfig::new(&settings, matches.get_flag("drop-existing"))?;
+    for note in config.dataset.notes() {
+        eprintln!("note: {note}");
+    }
     let report = seed(&config, &endpoint(&config.server, &settings)?).await?;
     if matches.get_one::<String>("format").is_some_and(|format| format == "json") {
         println!("{}", serde_json::to_string_pretty(&report).map_err(Failure::failed)?);
