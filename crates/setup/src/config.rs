@@ -12,6 +12,7 @@ use squall_core::units::parse_duration;
 use squall_core::vector_type::VectorType;
 
 use crate::from_file;
+use crate::truth::TruthConfig;
 
 /// Dimension of the reference's collection.
 const DEFAULT_DIMENSION: u32 = 768;
@@ -35,6 +36,8 @@ pub struct SetupConfig {
     pub consistency: Consistency,
     /// How long segments must stay unchanged.
     pub settle: Duration,
+    /// The exact neighbours that shall be known.
+    pub truth: TruthConfig,
     /// Whether a collection of that name shall be dropped, whatever it is.
     pub drop_existing: bool,
 }
@@ -46,10 +49,12 @@ impl SetupConfig {
         let dataset = dataset(settings, vector_type)?;
         let rows = settings.required("num-vectors", whole_rows)?;
         let rows = from_file::rows(settings, &dataset, rows)?;
+        let truth = TruthConfig::new(settings, &dataset, rows)?;
         Ok(Self {
             server: server_target(settings)?,
             dataset,
             rows,
+            truth,
             batch_size: settings.required("batch-size", positive::<u32>)? as usize,
             concurrency: settings.required("concurrency", positive::<u32>)? as usize,
             index: index(settings, vector_type)?,

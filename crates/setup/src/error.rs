@@ -11,6 +11,9 @@ pub enum SetupError {
     /// A row of the dataset could not be made.
     #[error(transparent)]
     Dataset(#[from] squall_core::dataset::DatasetError),
+    /// The truth could not be made.
+    #[error(transparent)]
+    Truth(#[from] crate::truth::GroundTruthError),
     /// There is a collection of that name, and it is not what was asked for.
     #[error(
         "collection `{collection}` exists and is another one ({difference}); give another --collection-name, or --drop-existing to replace it"

@@ -22,6 +22,8 @@ pub enum Phase {
     Load,
     /// Segments are watched until they stay as they are.
     Settle,
+    /// The exact neighbours of the queries are sought, from the load on.
+    Truth,
     /// Rows are counted and some are read back.
     Verify,
 }
@@ -37,6 +39,7 @@ impl Phase {
             Phase::Index => "index",
             Phase::Load => "load",
             Phase::Settle => "settle",
+            Phase::Truth => "truth",
             Phase::Verify => "verify",
         }
     }

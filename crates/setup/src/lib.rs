@@ -3,6 +3,7 @@
 //! ```text
 //! config ──► existing (already there? another one?) ──► create ──► insert ──► flush ──► index
 //!                                                            ──► load ──► settle ──► verify
+//! truth (exact neighbours of the queries, while the server loads)
 //! ```
 //!
 //! [`seed`] does all of it and tells what it does through [`Event`]s; nothing is printed here.
@@ -15,6 +16,7 @@ mod from_file;
 mod insert;
 mod seed;
 mod settle;
+pub mod truth;
 mod verify;
 
 pub use config::SetupConfig;

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::event::{Event, Events, Phase};
 use crate::existing::Existing;
+use crate::truth::{TruthReport, TruthTask};
 use crate::{SetupConfig, SetupError, existing, from_file, insert, settle, verify};
 
 /// What setup found or made.
@@ -54,6 +55,8 @@ pub struct SetupReport {
     pub phases: Vec<PhaseTime>,
     /// Rows a second while inserting.
     pub insert_rate: Option<f64>,
+    /// The exact neighbours of the queries.
+    pub truth: TruthReport,
 }
 
 /// Seeds the collection, or finds that it is there already.
@@ -69,21 +72,26 @@ pub async fn seed(
     let work = async {
         // Before anything is made or dropped.
         from_file::check(config, events).await?;
+        let truth = TruthTask::prepare(&config.truth, &config.dataset, config.rows, config.index.metric)?;
         if config.drop_existing {
             // Whatever it is: a collection too broken to look at is dropped, too.
             drop_existing(admin, config, events).await?;
         } else {
             match existing::look(admin, config).await? {
                 Existing::Absent => {}
-                Existing::Same => return report(admin, config, Outcome::AlreadyThere, Vec::new()).await,
+                Existing::Same => {
+                    let mut clock = PhaseClock { events, phases: Vec::new() };
+                    let truth = clock.truth(truth, cancel).await?;
+                    return report(admin, config, Outcome::AlreadyThere, clock.phases, truth).await;
+                }
                 Existing::Different(difference) => {
                     let collection = config.server.collection.clone();
                     return Err(SetupError::Different { collection, difference });
                 }
             }
         }
-        let phases = make(admin, config, events).await?;
-        report(admin, config, Outcome::Created, phases).await
+        let (phases, truth) = make(admin, config, events, truth, cancel).await?;
+        report(admin, config, Outcome::Created, phases, truth).await
     };
     tokio::select! {
         result = work => result,
@@ -102,7 +110,13 @@ async fn drop_existing(admin: &Admin, config: &SetupConfig, events: &Events) -> 
 }
 
 /// All phases, in order, with their times.
-async fn make(admin: &Admin, config: &SetupConfig, events: &Events) -> Result<Vec<PhaseTime>, SetupError> {
+async fn make(
+    admin: &Admin,
+    config: &SetupConfig,
+    events: &Events,
+    truth: TruthTask,
+    cancel: &CancellationToken,
+) -> Result<(Vec<PhaseTime>, TruthReport), SetupError> {
     let collection = config.server.collection.as_str();
     let schema = config.dataset.schema(config.rows);
     let mut clock = PhaseClock { events, phases: Vec::new() };
@@ -120,10 +134,13 @@ async fn make(admin: &Admin, config: &SetupConfig, events: &Events) -> Result<Ve
             settle::wait_for_index(admin, config, VECTOR_FIELD, events).await
         })
         .await?;
+    // From here on the server works and this side waits.
+    let truth = truth.start(cancel);
     clock.time(Phase::Load, 100, settle::load(admin, collection, events)).await?;
     clock.time(Phase::Settle, 0, settle::settle(admin, config, VECTOR_FIELD)).await?;
+    let truth = clock.truth(truth, cancel).await?;
     clock.time(Phase::Verify, verify::SAMPLE, verify::verify(admin, config, events)).await?;
-    Ok(clock.phases)
+    Ok((clock.phases, truth))
 }
 
 async fn report(
@@ -131,6 +148,7 @@ async fn report(
     config: &SetupConfig,
     outcome: Outcome,
     phases: Vec<PhaseTime>,
+    truth: TruthReport,
 ) -> Result<SetupReport, SetupError> {
     let insert_seconds = phases.iter().find(|time| time.phase == Phase::Insert).map(|time| time.seconds);
     Ok(SetupReport {
@@ -146,6 +164,7 @@ async fn report(
         insert_rate: insert_seconds
             .filter(|seconds| *seconds > 0.0)
             .map(|seconds| config.rows as f64 / seconds),
+        truth,
     })
 }
 
@@ -169,5 +188,19 @@ impl PhaseClock<'_> {
         self.events.send(Event::Finished { phase, took });
         self.phases.push(PhaseTime { phase, seconds: took.as_secs_f64() });
         Ok(())
+    }
+
+    /// Waits for truth; what it took beside the phases before is in their times.
+    async fn truth(
+        &mut self,
+        truth: TruthTask,
+        cancel: &CancellationToken,
+    ) -> Result<TruthReport, SetupError> {
+        let started = Instant::now();
+        let report = truth.finish(self.events, cancel).await?;
+        if let TruthReport::Made { .. } = report {
+            self.phases.push(PhaseTime { phase: Phase::Truth, seconds: started.elapsed().as_secs_f64() });
+        }
+        Ok(report)
     }
 }

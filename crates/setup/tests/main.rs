@@ -5,9 +5,12 @@ use std::time::Duration;
 use squall_core::dataset::Dataset;
 use squall_core::plan::ServerTarget;
 use squall_core::schema::{Consistency, IndexSpec, Metric, Transport};
+use squall_core::truth::{Truth, TruthKey, file};
+use squall_core::workload::Workload;
 use squall_milvus::Endpoint;
 use squall_milvus::admin::Admin;
 use squall_sandbox::{Sandbox, SandboxConfig};
+use squall_setup::truth::{TruthConfig, TruthReport};
 use squall_setup::{Event, Events, Outcome, Phase, SetupConfig, SetupError, SetupReport, seed};
 use tokio_util::sync::CancellationToken;
 
@@ -29,6 +32,12 @@ fn config(uri: &str, transport: Transport) -> SetupConfig {
         index: IndexSpec { kind: "HNSW".into(), metric: Metric::L2, params: vec![("M".into(), "16".into())] },
         consistency: Consistency::Bounded,
         settle: Duration::ZERO,
+        truth: TruthConfig {
+            neighbours: Err("not asked for".into()),
+            data: "data".into(),
+            workload: Workload::reference(42, 16),
+            threads: 2,
+        },
         drop_existing: false,
     }
 }
@@ -118,4 +127,50 @@ async fn a_cancelled_setup_says_that_the_collection_is_not_complete() {
     let error = seed(&admin, &config, &Events::channel().0, &cancel).await.unwrap_err();
     assert!(matches!(error, SetupError::Interrupted { .. }), "{error}");
     assert!(error.to_string().contains("not complete"), "{error}");
+}
+
+#[tokio::test]
+async fn truth_is_made_beside_the_load_and_found_by_a_second_setup() {
+    let uri = sandbox().await;
+    let admin = admin(&uri, Transport::Grpc).await;
+    let data = tempfile::tempdir().unwrap();
+    let mut config = config(&uri, Transport::Grpc);
+    config.truth.neighbours = Ok(10);
+    config.truth.data = data.path().to_owned();
+
+    let (report, events) = run(&admin, &config).await;
+    let report = report.unwrap();
+    let TruthReport::Made { id, path, k: 10, queries: 3_000, .. } = report.truth else {
+        panic!("{:?}", report.truth)
+    };
+    assert!(report.phases.iter().any(|time| time.phase == Phase::Truth));
+    assert!(events.contains(&Event::Started { phase: Phase::Truth, total: 1_050 }));
+    let key = TruthKey::new(&config.dataset.id(), 1_050, Metric::L2, &config.truth.workload, 10);
+    let truth = Truth::read(data.path(), &key).unwrap().unwrap();
+    assert_eq!((truth.key().id(), path), (id.clone(), file::path(data.path(), &key)));
+
+    let (report, events) = run(&admin, &config).await;
+    assert!(matches!(report.unwrap().truth, TruthReport::Found { id: found, .. } if found == id));
+    assert!(!events.iter().any(|event| matches!(event, Event::Started { phase: Phase::Truth, .. })));
+
+    // Where there is none, an existing collection gets it.
+    std::fs::remove_dir_all(data.path().join("truth")).unwrap();
+    let (report, _) = run(&admin, &config).await;
+    let report = report.unwrap();
+    assert!(matches!(report.truth, TruthReport::Made { .. }) && report.outcome == Outcome::AlreadyThere);
+}
+
+#[tokio::test]
+async fn where_truth_cannot_be_stored_nothing_is_created() {
+    let uri = sandbox().await;
+    let admin = admin(&uri, Transport::Grpc).await;
+    let data = tempfile::tempdir().unwrap();
+    let mut config = config(&uri, Transport::Grpc);
+    config.truth.neighbours = Ok(10);
+    config.truth.data = data.path().to_owned();
+    std::fs::write(data.path().join("truth"), "in the way").unwrap();
+    let (result, events) = run(&admin, &config).await;
+    let message = result.unwrap_err().to_string();
+    assert!(message.contains("creating") && message.contains("--ground-truth 0"), "{message}");
+    assert!(events.is_empty() && !admin.has_collection("c").await.unwrap());
 }

@@ -26,13 +26,19 @@ pub(crate) async fn execute(matches: &ArgMatches) -> Result<Exit, Failure> {
     let uri = sandbox.uri.as_str();
 
     // The sandbox moves no segments about, so there is little to wait for.
-    let seeding = [("uri", uri), ("num-vectors", ROWS), ("dimension", DIMENSION), ("settle", "1s")];
+    let (data, reports) = (given("data"), given("reports"));
+    let seeding = [
+        ("uri", uri),
+        ("num-vectors", ROWS),
+        ("dimension", DIMENSION),
+        ("settle", "1s"),
+        ("data", data.as_str()),
+    ];
     let settings = demo_settings(Command::Setup, &seeding);
     let config = SetupConfig::new(&settings, false)?;
     seed(&config, &endpoint(&config.server, &settings)?).await?;
 
     eprintln!();
-    let (data, reports) = (given("data"), given("reports"));
     let run = [
         ("uri", uri),
         ("rate", RATE),

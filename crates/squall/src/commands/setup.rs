@@ -6,6 +6,7 @@ use squall_core::keys::Command;
 use squall_core::plan::ServerTarget;
 use squall_milvus::Endpoint;
 use squall_milvus::admin::Admin;
+use squall_setup::truth::TruthReport;
 use squall_setup::{Events, Outcome, SetupConfig, SetupReport};
 use tokio_util::sync::CancellationToken;
 
@@ -96,5 +97,15 @@ fn print_closing(report: &SetupReport) {
                 .map_or_else(String::new, |rate| format!(", {rate:.0} rows/s while inserting"));
             eprintln!("ready: {} rows in {total:.1} s{rate}", report.rows);
         }
+    }
+    match &report.truth {
+        TruthReport::Made { id, path, k, queries, seconds } => eprintln!(
+            "truth {id}: the {k} nearest rows of {queries} queries, made in {seconds:.1} s, in {}",
+            path.display()
+        ),
+        TruthReport::Found { id, path, k, queries } => {
+            eprintln!("truth {id}: the {k} nearest rows of {queries} queries, found in {}", path.display())
+        }
+        TruthReport::None { reason } => eprintln!("no truth, so runs cannot tell recall: {reason}"),
     }
 }
