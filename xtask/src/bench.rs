@@ -1,4 +1,14 @@
 //! `cargo xtask bench`: the benches that exist, and one of them run.
+//!
+//! A bench compares Squall with what people use instead, in one run on one machine, so that a slow
+//! machine is slow for both. What it asks for is a [`bar::Bar`]; what it found is a table and a JSON
+//! file ([`report`]).
+
+mod bar;
+mod measure;
+mod report;
+mod setup;
+mod spread;
 
 use std::process::ExitCode;
 
@@ -13,26 +23,43 @@ const UNKNOWN_NAME: u8 = 2;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Bench to run; without it, the benches are listed
-    name: Option<String>,
+    #[command(subcommand)]
+    bench: Option<Bench>,
 }
 
-struct Bench {
+#[derive(Debug, clap::Subcommand)]
+enum Bench {
+    Setup(setup::Args),
+    /// A bench of one of the crates, by its name
+    #[command(external_subcommand)]
+    OfCrate(Vec<String>),
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    match &args.bench {
+        None => list().map(|()| ExitCode::SUCCESS),
+        Some(Bench::Setup(args)) => setup::run(args),
+        Some(Bench::OfCrate(words)) => of_crate(words),
+    }
+}
+
+fn list() -> anyhow::Result<()> {
+    println!("setup (xtask)");
+    for bench in benches_of_crates()? {
+        println!("{} ({})", bench.name, bench.package);
+    }
+    Ok(())
+}
+
+struct CrateBench {
     package: String,
     name: String,
 }
 
-pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let benches = benches()?;
-    let Some(name) = &args.name else {
-        if benches.is_empty() {
-            eprintln!("cargo xtask bench has no benches in this version");
-        }
-        for bench in benches {
-            println!("{} ({})", bench.name, bench.package);
-        }
-        return Ok(ExitCode::SUCCESS);
-    };
-    let Some(bench) = benches.iter().find(|bench| bench.name == *name) else {
+fn of_crate(words: &[String]) -> anyhow::Result<ExitCode> {
+    let name = words.first().map_or("", String::as_str);
+    let benches = benches_of_crates()?;
+    let Some(bench) = benches.iter().find(|bench| bench.name == name) else {
         eprintln!("error: there is no bench `{name}`; `cargo xtask bench` lists those that there are");
         return Ok(ExitCode::from(UNKNOWN_NAME));
     };
@@ -44,12 +71,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn benches() -> anyhow::Result<Vec<Bench>> {
+fn benches_of_crates() -> anyhow::Result<Vec<CrateBench>> {
     let metadata = workspace::metadata()?;
     let mut benches = Vec::new();
     for package in metadata.workspace_packages() {
         for target in package.targets.iter().filter(|target| target.is_bench()) {
-            benches.push(Bench { package: package.name.to_string(), name: target.name.clone() });
+            benches.push(CrateBench { package: package.name.to_string(), name: target.name.clone() });
         }
     }
     Ok(benches)

@@ -16,7 +16,8 @@ use anyhow::{Context, ensure};
 
 use crate::workspace::{self, Lock};
 
-/// What tests may import. Locust is here for the columns of its CSV files.
+/// What tests and benches may import. Locust is here for the columns of its CSV files, faiss for exact
+/// neighbours.
 const PYTHON_PACKAGES: &[&str] = &[
     "pymilvus==3.0.2",
     "milvus-lite==3.2.2",
@@ -24,6 +25,7 @@ const PYTHON_PACKAGES: &[&str] = &[
     "polars==2.1.0",
     "numpy==2.4.6",
     "locust==2.47.0",
+    "faiss-cpu==1.15.1",
 ];
 const MILVUS_PACKAGE: &str = "milvus==2.3.5";
 const NODE_PACKAGE: &str = "@zilliz/milvus2-sdk-node@3.0.6";

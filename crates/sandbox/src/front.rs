@@ -26,8 +26,8 @@ use tower::Service;
 use crate::{
     config::Engine,
     gate::{Passage, Worked},
-    grpc::{DropMark, Milvus},
-    null::Canned,
+    grpc::{DropMark, Milvus, null_insert},
+    null::{Canned, framed},
     rest,
     state::State,
 };
@@ -37,6 +37,7 @@ pub(crate) const MAX_MESSAGE_BYTES: usize = 64 << 20;
 const MILVUS_SERVICE: &str = "/milvus.proto.milvus.MilvusService/";
 const TELEMETRY_SERVICE: &str = "/milvus.proto.milvus.ClientTelemetryService/";
 const SEARCH: &str = "/milvus.proto.milvus.MilvusService/Search";
+const INSERT: &str = "/milvus.proto.milvus.MilvusService/Insert";
 const REST_SEARCH: &str = "/v2/vectordb/entities/search";
 
 /// Why a request gets no answer but a reset.
@@ -77,6 +78,9 @@ impl Shared {
         let path = request.uri().path();
         if self.state.engine == Engine::Null && matches!(path, SEARCH | REST_SEARCH) {
             return self.null_search(request, grpc).await;
+        }
+        if self.state.engine == Engine::Null && path == INSERT {
+            return self.null_insert(request).await;
         }
         if !grpc {
             let (answer, mark) = rest::answer(&self.state, request).await;
@@ -126,11 +130,27 @@ impl Shared {
             (Passage::Error, false) => return Ok(json(StatusCode::OK, canned.rest_error())),
             (Passage::Rejected, false) => return Ok(json(StatusCode::OK, canned.rest_rejection())),
         };
-        let mut response =
-            Response::new(AnswerBody::Canned(CannedBody { message: Some(answer), trailers: false }));
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-        Ok(response)
+        Ok(ready_message(answer))
     }
+
+    /// Counts the rows of an insert without decoding their values.
+    async fn null_insert(&self, request: Request<Incoming>) -> Result<Response<AnswerBody>, Reset> {
+        let in_metadata = request.headers().get("dbname").and_then(|name| name.to_str().ok());
+        let database = in_metadata.unwrap_or_default().to_owned();
+        let body = request.into_body().collect().await.map_err(|_| reset())?.aggregate();
+        match null_insert::answer(&self.state.catalog, &database, body) {
+            Ok(answer) => Ok(ready_message(framed(&answer))),
+            Err(status) => Ok(status.into_http().map(AnswerBody::Tonic)),
+        }
+    }
+}
+
+/// A gRPC answer of one message that is ready.
+fn ready_message(message: Bytes) -> Response<AnswerBody> {
+    let body = CannedBody { message: Some(message), trailers: false };
+    let mut response = Response::new(AnswerBody::Canned(body));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    response
 }
 
 impl hyper::service::Service<Request<Incoming>> for Front {

@@ -84,7 +84,7 @@ impl Canned {
 }
 
 /// A message as gRPC sends it: not compressed, its length, itself.
-fn framed(message: &impl Message) -> Bytes {
+pub(crate) fn framed(message: &impl Message) -> Bytes {
     let length = message.encoded_len();
     let mut bytes = BytesMut::with_capacity(5 + length);
     bytes.put_u8(0);

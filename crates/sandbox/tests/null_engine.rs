@@ -1,7 +1,7 @@
 //! The null engine: every call of a setup succeeds, and a search is answered unread.
 
 use serde_json::json;
-use squall_proto::milvus::{MutationResult, SearchRequest};
+use squall_proto::milvus::{LongArray, MutationResult, SearchRequest, ids::IdField};
 use squall_sandbox::{Engine, SandboxConfig};
 
 use crate::support::{
@@ -47,4 +47,23 @@ async fn a_search_gets_ten_hits_whatever_it_says() {
     let lines = read_log(&log);
     assert_eq!(lines.len(), 3);
     assert!(lines.iter().all(|line| line.outcome == "ok" && line.rest == ",,,,"), "{lines:?}");
+}
+
+#[tokio::test]
+async fn an_insert_is_counted_unread_and_its_rows_are_made_again() {
+    let server = start(SandboxConfig { engine: Engine::Null, ..SandboxConfig::default() }).await;
+    let mut client = server.client().await;
+    let mut rows = Rows::clustered(50, 4, 31);
+    fill(&mut client, "c", &rows, "HNSW").await;
+    let written = insert(&mut client, "c", &rows, 0..50).await;
+    expect_ok(written.status.as_ref());
+    assert_eq!(written.succ_index.len(), 50);
+    let Some(ids) = written.ids.and_then(|ids| ids.id_field) else { panic!("the keys are answered") };
+    assert_eq!(ids, IdField::IntId(LongArray { data: (0..50).collect() }));
+    // Values that are not looked at may be anything; the collection must be there.
+    rows.vectors.iter_mut().for_each(Vec::clear);
+    expect_ok(insert(&mut client, "c", &rows, 0..50).await.status.as_ref());
+    let missing = insert(&mut client, "nowhere", &rows, 0..50).await;
+    assert_eq!(missing.status.unwrap().code, 100);
+    server.stop().await;
 }

@@ -44,7 +44,7 @@ pub(crate) struct Collection {
     /// Hybrid timestamp.
     pub(crate) created: u64,
     /// Rows are counted and thrown away (the null engine).
-    counts_only: bool,
+    pub(super) counts_only: bool,
     next_id: AtomicI64,
     state: RwLock<State>,
 }
@@ -136,11 +136,8 @@ impl Collection {
     ) -> Result<Written, ServerError> {
         let schema = self.schema();
         if self.counts_only {
-            let mut state = self.write();
-            state.counted += rows;
             let sent = named.into_iter().find(|(name, _)| *name == schema.primary_field().name);
-            let keys = sent.map_or_else(|| self.make_keys(rows), |(_, column)| column);
-            return Ok(Written { keys, rows });
+            return Ok(self.count_in(rows, sent.map(|(_, keys)| keys)));
         }
         let batch = checked_batch(schema, named, rows, |rows| self.make_keys(rows))?;
         let keys = batch[schema.primary].clone();
@@ -150,6 +147,12 @@ impl Collection {
         drop(state);
         self.grow_graphs();
         Ok(Written { keys, rows })
+    }
+
+    /// Counts rows that are not kept, with the keys that were sent or else made ones.
+    pub(crate) fn count_in(&self, rows: usize, keys: Option<Column>) -> Written {
+        self.write().counted += rows;
+        Written { keys: keys.unwrap_or_else(|| self.make_keys(rows)), rows }
     }
 
     fn make_keys(&self, rows: usize) -> Column {

@@ -12,6 +12,7 @@ pub(crate) mod loading;
 pub(crate) mod output;
 pub(crate) mod pool;
 pub(crate) mod query;
+mod remade;
 pub(crate) mod rows;
 pub(crate) mod schema;
 pub(crate) mod search;

@@ -7,6 +7,7 @@ use super::{
     column::Column,
     index::bad,
     output::{OutputColumn, OutputFields},
+    remade,
     rows::{Picked, keys},
     schema::{Field, FieldType, Schema},
     search::check_window,
@@ -57,12 +58,14 @@ pub(crate) fn query(collection: &Collection, spec: &QuerySpec) -> Result<QueryAn
     } else if spec.filter.trim().is_empty() {
         return Err(bad("empty expression should be used with limit: invalid parameter".to_owned()));
     }
-    let rows: Vec<usize> = match state.rows.pick(&spec.filter, &partitions, schema)? {
+    let remade = collection.counts_only.then(|| remade::rows(&spec.filter, state.counted(), schema));
+    let stored = remade.as_ref().unwrap_or(&state.rows);
+    let rows: Vec<usize> = match stored.pick(&spec.filter, &partitions, schema)? {
         Picked::Keys { rows, .. } => rows,
         Picked::Rows(rows) => rows.rows().collect(),
     };
-    let rows = window(rows, &state.rows.columns()[schema.primary], spec);
-    Ok(QueryAnswer { columns: output.gather(&state.rows, &rows, schema), output_names: output.names })
+    let rows = window(rows, &stored.columns()[schema.primary], spec);
+    Ok(QueryAnswer { columns: output.gather(stored, &rows, schema), output_names: output.names })
 }
 
 /// The rows between offset and limit, by primary key.

@@ -196,6 +196,11 @@ pub(crate) fn keys(column: &Column) -> Vec<Key> {
     }
 }
 
+/// The primary keys that a filter lists, if that is all it does.
+pub(super) fn listed_keys(filter: &str, schema: &Schema) -> Option<Vec<Key>> {
+    key_list(&parse(filter).ok()?, &schema.primary_field().name)
+}
+
 /// The keys of `key in [..]` or `key == ..`.
 fn key_list(expr: &Expr, primary: &str) -> Option<Vec<Key>> {
     let is_primary =

@@ -2,6 +2,7 @@
 //! said in the answer's status, under a successful gRPC status, as Milvus does.
 
 mod columns;
+pub(crate) mod null_insert;
 mod search;
 
 use std::{
@@ -37,7 +38,7 @@ use crate::{
     engine::{
         catalog::in_use,
         clock::{milliseconds, next_timestamp},
-        collection::{Collection, Definition},
+        collection::{Collection, Definition, Written},
         query::query,
         schema::Schema,
         search::search,
@@ -99,6 +100,24 @@ macro_rules! reply {
     };
 }
 
+/// The answer to an insert or upsert.
+fn written_answer(written: Written, upsert: bool) -> MutationResult {
+    let count = written.rows as i64;
+    let others = if upsert { count } else { 0 };
+    MutationResult {
+        status: success(),
+        ids: Some(columns::ids(written.keys)),
+        succ_index: (0..written.rows as u32).collect(),
+        acknowledged: false,
+        insert_cnt: count,
+        // 2.3.5 sets all three.
+        delete_cnt: others,
+        upsert_cnt: others,
+        timestamp: next_timestamp(),
+        ..MutationResult::default()
+    }
+}
+
 impl Milvus {
     fn collection<T>(
         &self,
@@ -133,21 +152,7 @@ impl Milvus {
             let columns = columns.collect::<Result<Vec<_>, _>>()?;
             collection.insert(&request.partition_name, columns, rows)
         });
-        let written = written.await?;
-        let count = written.rows as i64;
-        let others = if upsert { count } else { 0 };
-        Ok(MutationResult {
-            status: success(),
-            ids: Some(columns::ids(written.keys)),
-            succ_index: (0..written.rows as u32).collect(),
-            acknowledged: false,
-            insert_cnt: count,
-            // 2.3.5 sets all three.
-            delete_cnt: others,
-            upsert_cnt: others,
-            timestamp: next_timestamp(),
-            ..MutationResult::default()
-        })
+        Ok(written_answer(written.await?, upsert))
     }
 
     async fn found(
