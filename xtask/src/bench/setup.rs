@@ -51,6 +51,9 @@ pub(super) struct Args {
     /// Just these parts; may be repeated
     #[arg(long, value_enum, value_name = "PART")]
     only: Vec<Part>,
+    /// Squall's program, instead of the one that is built for it
+    #[arg(long, value_name = "FILE")]
+    squall: Option<PathBuf>,
     /// File for the figures [default: target/xtask-bench/setup.json]
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -99,7 +102,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let dir = workspace::target_dir()?.join("xtask-bench");
     workspace::create_dir(&dir)?;
     let python = provision::python()?;
-    let squall = built("squall")?;
+    let squall = match &args.squall {
+        Some(squall) => std::path::absolute(squall).context("--squall is no usable path")?,
+        None => built("squall")?,
+    };
     // After the build, which may use all cores.
     let machine = Machine::new(pin()?);
     let json = args.json.clone().unwrap_or_else(|| dir.join("setup.json"));
