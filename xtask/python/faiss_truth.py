@@ -1,7 +1,7 @@
 """Exact neighbours with faiss, timed, and compared with Squall's.
 
-faiss_truth.py DIR DIMENSION K, where DIR has what the example `ground_truth` leaves: base.f32 and
-queries.f32, ids.i64 and distances.f32 with K a query; little-endian, row after row.
+faiss_truth.py DIR DIMENSION K, where DIR has what the example `ground_truth` leaves: rows.f32,
+queries.f32, and ids.i64 with K a query; little-endian, row after row.
 """
 
 import json
@@ -18,7 +18,7 @@ TOLERANCE = 1e-6
 
 def main():
     directory, dimension, k = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-    base = np.fromfile(directory / "base.f32", "<f4").reshape(-1, dimension)
+    base = np.fromfile(directory / "rows.f32", "<f4").reshape(-1, dimension)
     queries = np.fromfile(directory / "queries.f32", "<f4").reshape(-1, dimension)
     ids = np.fromfile(directory / "ids.i64", "<i8").reshape(-1, k)
 
@@ -28,17 +28,18 @@ def main():
     _, found = index.search(queries, k)
     seconds = time.perf_counter() - started
 
-    different = 0
+    different = disordered = 0
     for query, ours, theirs in zip(queries, ids, found):
+        nearest = ((base[ours].astype("f8") - query.astype("f8")) ** 2).sum(axis=1)
+        disordered += bool(np.any(np.diff(nearest) < -TOLERANCE * nearest[1:]))
         if set(ours) == set(theirs):
             continue
         # Neighbours as far as the last one may stand for each other.
         only = np.array(list(set(ours) ^ set(theirs)))
         distances = ((base[only].astype("f8") - query.astype("f8")) ** 2).sum(axis=1)
-        last = ((base[ours[-1]].astype("f8") - query.astype("f8")) ** 2).sum()
-        if np.any(np.abs(distances - last) > TOLERANCE * last):
+        if np.any(np.abs(distances - nearest[-1]) > TOLERANCE * nearest[-1]):
             different += 1
-    print(json.dumps({"seconds": seconds, "different": different}))
+    print(json.dumps({"seconds": seconds, "different": different, "disordered": disordered}))
 
 
 main()

@@ -29,8 +29,8 @@ pub(super) fn measure(bench: &Bench<'_>, report: &mut Report) -> anyhow::Result<
     bar(report, &format!("peak memory of setup, {rows} rows"), cost.peak_rss_bytes)?;
 
     let rows = if bench.args.full { FULL_ROWS } else { bench.args.encode_rows };
-    let line = format!("--rows {rows} --dimension {DIMENSION}");
-    let (cost, _) = bench.stopwatch.run(built("encode_only")?, line.split_whitespace())?;
+    let words = [rows.to_string(), DIMENSION.to_string()];
+    let (cost, _) = bench.stopwatch.run(built("encode_only")?, words)?;
     bar(report, &format!("peak memory of the encoder, {rows} rows"), cost.peak_rss_bytes)?;
     let cpu = Spread::of(vec![cost.cpu_seconds * 1e6 / rows as f64]).context("nothing was measured")?;
     report.row(format!("encoder alone, {rows} rows: CPU of a vector"), "µs", &cpu);
