@@ -93,6 +93,26 @@ pub struct Health {
     pub reasons: Vec<String>,
 }
 
+/// How a collection is spread, as it is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Layout {
+    /// Shards; one unless given, since what is compared must be alike.
+    pub shards: Option<u32>,
+    /// The field whose value decides a row's partition.
+    pub partition_key: Option<String>,
+    /// Partitions behind the partition key; the server's number unless given.
+    pub partitions: Option<u32>,
+}
+
+/// How far an index of a scalar field is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IndexProgress {
+    /// Its state.
+    pub state: IndexState,
+    /// Why it failed; empty where it did not.
+    pub fail_reason: String,
+}
+
 /// A client of one server. Cheap to clone; clones share connections, so that several inserts may be
 /// under way at once.
 #[derive(Clone, Debug)]
@@ -184,8 +204,55 @@ impl Admin {
         consistency: Consistency,
         shards: Option<u32>,
     ) -> Result<(), Error> {
-        let shards = shards.unwrap_or(1);
-        ask!(self, face => face.create_collection(name, schema, consistency, shards))
+        let layout = Layout { shards, ..Layout::default() };
+        self.create_collection_with(name, schema, consistency, &layout).await
+    }
+
+    /// [`Admin::create_collection`] with a layout.
+    ///
+    /// # Errors
+    /// As [`Admin::create_collection`].
+    pub async fn create_collection_with(
+        &self,
+        name: &str,
+        schema: &CollectionSchema,
+        consistency: Consistency,
+        layout: &Layout,
+    ) -> Result<(), Error> {
+        ask!(self, face => face.create_collection(name, schema, consistency, layout))
+    }
+
+    /// Makes a partition of a collection.
+    ///
+    /// # Errors
+    /// When the server refuses; Milvus accepts one that is there.
+    pub async fn create_partition(&self, name: &str, partition: &str) -> Result<(), Error> {
+        ask!(self, face => face.create_partition(name, partition))
+    }
+
+    /// Asks for an index on a scalar field; without a kind, the one that the server takes for the
+    /// field's type.
+    ///
+    /// # Errors
+    /// When the server refuses; some do when there is one already.
+    pub async fn create_scalar_index(
+        &self,
+        name: &str,
+        field: &str,
+        kind: Option<&str>,
+    ) -> Result<(), Error> {
+        ask!(self, face => face.create_scalar_index(name, field, kind))
+    }
+
+    /// How far the index of a scalar field is; `None` where there is none or REST cannot tell.
+    ///
+    /// # Errors
+    /// When there is no such collection, or the server cannot tell.
+    pub async fn scalar_index(&self, name: &str, field: &str) -> Result<Option<IndexProgress>, Error> {
+        match &self.face {
+            Face::Grpc(face) => face.scalar_index(name, field).await,
+            Face::RestV2(_) | Face::RestV1(_) => Ok(None),
+        }
     }
 
     /// Whether the collection exists.
@@ -226,7 +293,7 @@ impl Admin {
     /// When the rows do not fit the collection, or the server refuses.
     pub async fn insert(&self, name: &str, batch: &RowBatch) -> Result<u64, Error> {
         let target = Target { collection: name, database: self.endpoint.database() };
-        self.insert_encoded(encode::insert(self.protocol(), target, batch)?).await
+        self.insert_encoded(encode::insert(self.protocol(), target, None, batch)?).await
     }
 
     /// Inserts rows made ready by [`encode::insert`] for this protocol.
@@ -266,7 +333,15 @@ impl Admin {
     /// # Errors
     /// When the server refuses: Milvus wants an index first.
     pub async fn load(&self, name: &str) -> Result<(), Error> {
-        ask!(self, face => face.load(name))
+        self.load_replicas(name, 1).await
+    }
+
+    /// [`Admin::load`] with so many copies in the memory of query nodes.
+    ///
+    /// # Errors
+    /// When the server refuses: it has fewer query nodes than that, or no index.
+    pub async fn load_replicas(&self, name: &str, replicas: u32) -> Result<(), Error> {
+        ask!(self, face => face.load(name, replicas))
     }
 
     /// How far loading is, in per cent; 0 where nothing was asked for.

@@ -10,7 +10,7 @@ mod search;
 use bytes::Bytes;
 use squall_core::vector_type::VectorType;
 
-pub use insert::{EncodedInsert, insert};
+pub use insert::{EncodedInsert, insert, insert_with_vectors};
 pub use search::{SearchSpec, SearchTemplate, Target, vector};
 pub(crate) use search::{
     consistency_fields, data_type, grpc_request, pair, rest_v1_request, rest_v2_request,

@@ -65,6 +65,14 @@ pub enum Error {
         /// The server's words.
         message: String,
     },
+    /// The message is over a limit of the server, or of what stands before it.
+    #[error("Milvus takes no message of that size when asked to {operation}: {message}")]
+    TooLarge {
+        /// What was being done.
+        operation: String,
+        /// The server's words.
+        message: String,
+    },
     /// Any other error that the server answered.
     #[error("Milvus could not {operation}: {message} (code {code})")]
     Server {
@@ -151,13 +159,35 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         match self {
             Error::Connect { source, .. } => {
-                matches!(source, ConnectError::Refused | ConnectError::Timeout(_) | ConnectError::Io(_))
+                matches!(
+                    source,
+                    ConnectError::Refused
+                        | ConnectError::Timeout(_)
+                        | ConnectError::Io(_)
+                        | ConnectError::Speech { .. }
+                )
             }
             Error::Lost { .. } | Error::RateLimited { .. } | Error::Timeout { .. } => true,
-            Error::Server { code, .. } => matches!(
-                ServerCode(*code),
-                ServerCode::NOT_READY | ServerCode::UNAVAILABLE | ServerCode::CHANNEL_NOT_AVAILABLE
-            ),
+            Error::Server { code, message, .. } => {
+                let code = ServerCode(*code);
+                matches!(
+                    code,
+                    ServerCode::NOT_READY | ServerCode::UNAVAILABLE | ServerCode::CHANNEL_NOT_AVAILABLE
+                ) || (matches!(code, ServerCode::UNEXPECTED | ServerCode::INTERNAL)
+                    && sounds_transient(message))
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the server refused to take more for now, and took nothing: a rate limit, a quota of
+    /// memory, disk or writes, or a server that is still starting.
+    pub fn is_rejection(&self) -> bool {
+        match self {
+            Error::RateLimited { .. } => true,
+            Error::Server { code, .. } => {
+                ServerCode(*code).is_rejection() || ServerCode(*code) == ServerCode::NOT_READY
+            }
             _ => false,
         }
     }
@@ -200,5 +230,47 @@ impl Error {
             }
             code => Error::Server { operation, code: code.0, message },
         }
+    }
+}
+
+/// Whether the words of an error without a code of its own are those of a server that starts, stops
+/// or has lost a part of itself.
+fn sounds_transient(message: &str) -> bool {
+    const WORDS: [&str; 14] = [
+        "not ready",
+        "unavailable",
+        "abnormal",
+        "not healthy",
+        "not serving",
+        "initializing",
+        "stopping",
+        "shutting down",
+        "connection refused",
+        "connection reset",
+        "context canceled",
+        "deadline exceeded",
+        "node offline",
+        "error reading from server: eof",
+    ];
+    let message = message.to_lowercase();
+    WORDS.iter().any(|words| message.contains(words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(code: i32, message: &str) -> Error {
+        Error::Server { operation: "insert".to_owned(), code, message: message.to_owned() }
+    }
+
+    #[test]
+    fn a_server_that_starts_or_stops_is_waited_for_and_a_wrong_request_is_not() {
+        assert!(server(65535, "proxy is not ready: context deadline exceeded").is_transient());
+        assert!(server(1, "").is_transient() && server(1, "").is_rejection());
+        assert!(server(9, "quota exceeded").is_rejection());
+        assert!(!server(1100, "the num_rows of field is not ready").is_transient());
+        assert!(!server(65535, "cannot parse expression").is_transient());
+        assert!(!server(65535, "proxy is not ready").is_rejection(), "it may have been taken");
     }
 }

@@ -6,16 +6,44 @@ use std::time::Duration;
 use squall_core::config::{ConfigError, Settings};
 use squall_core::dataset::Dataset;
 use squall_core::plan::ServerTarget;
-use squall_core::run_config::{json_object, number, parse_dimension, positive, server_target};
-use squall_core::schema::{Consistency, IndexSpec, Metric};
+use squall_core::run_config::{number, parse_dimension, positive, server_target};
+use squall_core::schema::{CollectionSchema, Consistency, Field, FieldType, IndexSpec};
 use squall_core::units::parse_duration;
 use squall_core::vector_type::VectorType;
 
-use crate::from_file;
 use crate::truth::TruthConfig;
+use crate::{from_file, index};
 
 /// Dimension of the reference's collection.
 const DEFAULT_DIMENSION: u32 = 768;
+
+/// How long nothing may work before setup gives up, unless told otherwise.
+pub const PATIENCE: Duration = Duration::from_secs(300);
+
+/// An index of a scalar field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScalarIndex {
+    /// The field.
+    pub field: String,
+    /// Milvus' name of the kind; the server's choice unless given.
+    pub kind: Option<String>,
+}
+
+impl FromStr for ScalarIndex {
+    type Err = String;
+
+    /// `FIELD` or `FIELD:KIND`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (field, kind) = match text.split_once(':') {
+            Some((field, kind)) => (field, Some(kind.to_owned())),
+            None => (text, None),
+        };
+        if field.is_empty() || kind.as_ref().is_some_and(String::is_empty) {
+            return Err(format!("`{text}` is not FIELD or FIELD:KIND, such as `price:STL_SORT`"));
+        }
+        Ok(Self { field: field.to_owned(), kind })
+    }
+}
 
 /// What `squall setup` shall make, and how.
 #[derive(Clone, Debug)]
@@ -30,6 +58,26 @@ pub struct SetupConfig {
     pub batch_size: usize,
     /// Inserts in flight.
     pub concurrency: usize,
+    /// Threads that make and encode rows.
+    pub threads: usize,
+    /// Most rows a second.
+    pub insert_rate: Option<f64>,
+    /// How long nothing may work before setup gives up.
+    pub patience: Duration,
+    /// Shards of the collection.
+    pub shards: u32,
+    /// Partitions: named ones that rows go to in turn, or those behind the partition key.
+    pub partitions: Option<u32>,
+    /// The field whose value decides a row's partition.
+    pub partition_key: Option<String>,
+    /// Indexes of scalar fields.
+    pub scalar_indexes: Vec<ScalarIndex>,
+    /// Copies in the memory of query nodes.
+    pub replicas: u32,
+    /// Whether the server makes the keys; rows then cannot be told apart again.
+    pub auto_id: bool,
+    /// Whether an incomplete collection shall be completed.
+    pub resume: bool,
     /// The index of the vector field.
     pub index: IndexSpec,
     /// Consistency level that the collection is created with.
@@ -50,6 +98,18 @@ impl SetupConfig {
         let rows = settings.required("num-vectors", whole_rows)?;
         let rows = from_file::rows(settings, &dataset, rows)?;
         let truth = TruthConfig::new(settings, &dataset, rows)?;
+        let (schema, dataset_dimension) = (dataset.schema(rows), dataset.dimension());
+        let partition_key = settings.text("partition-key").map(str::to_owned);
+        let scalar_indexes = settings
+            .list("scalar-index")
+            .iter()
+            .map(|text| text.parse().map_err(|reason| settings.error("scalar-index", reason)))
+            .collect::<Result<Vec<ScalarIndex>, _>>()?;
+        let names = partition_key.iter().map(|name| ("partition-key", name));
+        for (setting, name) in names.chain(scalar_indexes.iter().map(|index| ("scalar-index", &index.field)))
+        {
+            scalar_field(&schema, name).map_err(|error| settings.error(setting, error))?;
+        }
         Ok(Self {
             server: server_target(settings)?,
             dataset,
@@ -57,7 +117,20 @@ impl SetupConfig {
             truth,
             batch_size: settings.required("batch-size", positive::<u32>)? as usize,
             concurrency: settings.required("concurrency", positive::<u32>)? as usize,
-            index: index(settings, vector_type)?,
+            threads: settings.parse("threads", positive::<u32>)?.map_or_else(
+                || std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+                |threads| threads as usize,
+            ),
+            insert_rate: settings.parse("insert-rate", rate)?,
+            patience: PATIENCE,
+            shards: settings.required("shards-num", positive::<u32>)?,
+            partitions: settings.parse("partitions", positive::<u32>)?,
+            partition_key,
+            scalar_indexes,
+            replicas: settings.required("replicas", positive::<u32>)?,
+            auto_id: false,
+            resume: false,
+            index: index::spec(settings, vector_type, dataset_dimension)?,
             consistency: settings
                 .parse("consistency", Consistency::from_str)?
                 .unwrap_or(Consistency::Bounded),
@@ -94,56 +167,53 @@ fn whole_rows(text: &str) -> Result<u64, String> {
     }
 }
 
-/// The index that was asked for, with Squall's defaults for the parameters of its kind.
-fn index(settings: &Settings, vector_type: VectorType) -> Result<IndexSpec, ConfigError> {
-    let binary = vector_type == VectorType::Binary;
-    let chosen = |name: &str| settings.origin(name).is_users_own();
-    let mut kind = settings.required("index", |text| {
-        let kind = text.to_ascii_uppercase();
-        let known = ["FLAT", "IVF_FLAT", "HNSW", "AUTOINDEX", "BIN_FLAT", "BIN_IVF_FLAT"];
-        if known.contains(&kind.as_str()) {
-            Ok(kind)
-        } else {
-            Err(format!("`{text}` is not an index that setup can make; use {}", known.join(", ")))
-        }
-    })?;
-    let mut metric = settings.required("metric", Metric::from_str)?;
-    if binary {
-        // The defaults are those of floats; what they are called for bits is what was meant.
-        if !chosen("index") {
-            kind = format!("BIN_{kind}");
-        }
-        if !chosen("metric") {
-            metric = Metric::Hamming;
-        }
+/// Reads a rate.
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if rate.is_finite() && rate > 0.0 => Ok(rate),
+        _ => Err(format!("`{text}` is not a number of vectors a second above 0")),
     }
-    metric.fits(vector_type).map_err(|reason| settings.error("metric", reason))?;
-    if kind.starts_with("BIN_") != binary {
-        let reason = format!(
-            "an index {kind} is not for {vector_type} vectors; use {}",
-            if binary { "BIN_FLAT or BIN_IVF_FLAT" } else { "one without BIN_" }
-        );
-        return Err(settings.error("index", reason));
-    }
-    let mut params: Vec<(String, String)> = match kind.as_str() {
-        "IVF_FLAT" | "BIN_IVF_FLAT" => vec![("nlist".into(), "1024".into())],
-        "HNSW" => vec![("M".into(), "16".into()), ("efConstruction".into(), "200".into())],
-        _ => Vec::new(),
+}
+
+/// Whether the collection has that field and it is neither the key nor a vector.
+fn scalar_field(schema: &CollectionSchema, name: &str) -> Result<(), String> {
+    let scalar = |field: &&Field| {
+        !field.primary_key
+            && matches!(
+                field.field_type,
+                FieldType::Int64
+                    | FieldType::Int8
+                    | FieldType::Int16
+                    | FieldType::Int32
+                    | FieldType::Float
+                    | FieldType::Double
+                    | FieldType::Bool
+                    | FieldType::VarChar { .. }
+            )
     };
-    if let Some(given) = settings.parse("index-params", json_object)? {
-        let given: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&given)
-            .map_err(|error| settings.error("index-params", error.to_string()))?;
-        for (name, value) in given {
-            let value = match value {
-                serde_json::Value::String(text) => text,
-                value => value.to_string(),
-            };
-            params.retain(|(known, _)| *known != name);
-            params.push((name, value));
-        }
+    let names: Vec<&str> = schema.fields.iter().filter(scalar).map(|field| field.name.as_str()).collect();
+    if names.contains(&name) {
+        return Ok(());
     }
-    params.sort();
-    Ok(IndexSpec { kind, metric, params })
+    Err(format!("the dataset has no scalar field `{name}`; it has {}", names.join(", ")))
+}
+
+impl SetupConfig {
+    /// The number of named partitions that rows go to in turn.
+    pub(crate) fn named_partitions(&self) -> Option<u32> {
+        self.partitions.filter(|_| self.partition_key.is_none())
+    }
+
+    /// The collection's fields and description as setup makes them.
+    pub(crate) fn schema(&self) -> CollectionSchema {
+        let mut schema = self.dataset.schema(self.rows);
+        if self.auto_id {
+            // Nobody shall take its keys for row numbers.
+            schema.description.push_str(" keys=server");
+            schema.fields.iter_mut().for_each(|field| field.auto_id = field.primary_key);
+        }
+        schema
+    }
 }
 
 #[cfg(test)]
@@ -224,7 +294,10 @@ mod tests {
             ("num-vectors", "0", "at least 1"),
             ("num-vectors", "1e6", "at least 1"),
             ("dimension", "40000", "2 to 32768"),
-            ("index", "LSH", "IVF_FLAT, HNSW"),
+            ("index", "LSH", "IVF_FLAT, IVF_SQ8"),
+            ("partition-key", "vector", "no scalar field `vector`; it has category"),
+            ("scalar-index", "price:", "FIELD or FIELD:KIND"),
+            ("insert-rate", "0", "above 0"),
             ("metric", "L1", "L2, IP or COSINE"),
             ("batch-size", "0", "at least 1"),
             ("settle", "5x", "not a length of time"),

@@ -8,6 +8,55 @@ pub enum SetupError {
     /// The server could not be reached or refused.
     #[error(transparent)]
     Server(#[from] Error),
+    /// Rows do not fit into a request.
+    #[error(transparent)]
+    Encode(#[from] squall_milvus::EncodeError),
+    /// No thread could be started.
+    #[error("cannot start a thread that encodes rows: {0}")]
+    Thread(std::io::Error),
+    /// Nothing has worked for as long as Squall waits.
+    #[error(
+        "nothing has worked for {} s (the last time: {error}); when the server is well again, run setup with --resume to send what collection `{collection}` still lacks",
+        bound.as_secs()
+    )]
+    Patience {
+        /// The collection.
+        collection: String,
+        /// How long Squall waited.
+        bound: std::time::Duration,
+        /// What went wrong last.
+        error: Error,
+    },
+    /// It is not known whether rows went in, and without keys of their own nobody can find out.
+    #[error(
+        "it is not known whether {rows} rows of collection `{collection}` went in, and with --auto-id nobody can tell; run setup again with --drop-existing"
+    )]
+    Uncertain {
+        /// The collection.
+        collection: String,
+        /// How many.
+        rows: u64,
+    },
+    /// The server lacks what was asked for.
+    #[error("{server} has no {what}; {hint}")]
+    Lacking {
+        /// The server and its version.
+        server: String,
+        /// What was asked for.
+        what: String,
+        /// What to do.
+        hint: String,
+    },
+    /// There is a part of what was asked for.
+    #[error(
+        "collection `{collection}` is not complete ({reason}); run setup again with --resume to send what it lacks, or with --drop-existing to begin anew"
+    )]
+    Incomplete {
+        /// Its name.
+        collection: String,
+        /// What it lacks, in a phrase.
+        reason: String,
+    },
     /// A row of the dataset could not be made.
     #[error(transparent)]
     Dataset(#[from] squall_core::dataset::DatasetError),
@@ -57,7 +106,9 @@ pub enum SetupError {
         field: String,
     },
     /// It was interrupted.
-    #[error("interrupted: collection `{collection}` is not complete; run setup again with --drop-existing")]
+    #[error(
+        "interrupted: collection `{collection}` is not complete; run setup again with --resume to go on, or with --drop-existing to begin anew"
+    )]
     Interrupted {
         /// Its name.
         collection: String,

@@ -12,6 +12,8 @@ pub enum Phase {
     Check,
     /// The collection is created.
     Create,
+    /// Rows that are there are counted by key range, to find those that are not.
+    Count,
     /// Rows are made, encoded and sent.
     Insert,
     /// The server writes them to its storage.
@@ -34,6 +36,7 @@ impl Phase {
         match self {
             Phase::Check => "check",
             Phase::Create => "create",
+            Phase::Count => "count",
             Phase::Insert => "insert",
             Phase::Flush => "flush",
             Phase::Index => "index",
@@ -55,6 +58,20 @@ pub enum Event {
         /// How many rows it has, where the server says.
         rows: Option<u64>,
     },
+    /// What was found of an incomplete collection.
+    Resuming {
+        /// Rows that it lacks.
+        missing: u64,
+        /// Ranges of keys of which some have more than one row.
+        doubled: usize,
+    },
+    /// Something does not work at the moment and is tried again.
+    Waiting {
+        /// Why.
+        reason: String,
+    },
+    /// It works again.
+    Resumed,
     /// A phase begins; `total` is what progress counts up to.
     Started {
         /// Which.

@@ -1,9 +1,10 @@
 //! Is the collection that is there the one that was asked for?
 
-use squall_core::dataset::{Dataset, Identity, VECTOR_FIELD};
+use squall_core::dataset::{Identity, VECTOR_FIELD};
 use squall_core::schema::{CollectionSchema, Consistency, IndexSpec};
 use squall_milvus::admin::Admin;
 
+use crate::patience::Patience;
 use crate::{Events, SetupConfig, SetupError, settle, verify};
 
 /// What stands under the collection's name.
@@ -13,35 +14,46 @@ pub(crate) enum Existing {
     Absent,
     /// The dataset, rows and index that were asked for.
     Same,
+    /// A part of it; what it lacks, in a phrase.
+    Incomplete(String),
     /// Something else; why, in a phrase.
     Different(String),
 }
 
-/// Looks at the collection of that name.
-pub(crate) async fn look(admin: &Admin, config: &SetupConfig) -> Result<Existing, SetupError> {
+/// Looks at the collection of that name. An index that is there lets it be loaded and counted.
+pub(crate) async fn look(
+    admin: &Admin,
+    config: &SetupConfig,
+    patience: &Patience,
+) -> Result<Existing, SetupError> {
     let collection = &config.server.collection;
-    if !admin.has_collection(collection).await? {
+    if !patience.ask(|| admin.has_collection(collection)).await? {
         return Ok(Existing::Absent);
     }
-    let schema = admin.describe_collection(collection).await?.schema;
-    let wanted = Identity { dataset: config.dataset.id(), rows: config.rows };
-    let told = match identity(&schema, &wanted, &config.dataset) {
+    let found = patience.ask(|| admin.describe_collection(collection)).await?;
+    let told = match identity(&found.schema, config) {
         Told::Other(difference) => return Ok(Existing::Different(difference)),
         Told::Same => true,
         Told::Nothing => false,
     };
-    let index = admin.describe_index(collection, VECTOR_FIELD).await?.map(|index| index.spec);
-    if let Some(difference) = other_index(index.as_ref(), &config.index) {
+    if let Some(shards) = found.shards.filter(|shards| *shards != config.shards) {
+        return Ok(Existing::Different(format!("its rows are in {shards} shards, not {}", config.shards)));
+    }
+    let index = patience.ask(|| admin.describe_index(collection, VECTOR_FIELD)).await?;
+    let Some(index) = index else {
+        return Ok(Existing::Incomplete("it has no index".to_owned()));
+    };
+    if let Some(difference) = other_index(&index.spec, &config.index) {
         return Ok(Existing::Different(difference));
     }
     let (events, _) = Events::channel();
-    if admin.load_progress(collection).await.unwrap_or(0) < 100 {
+    if patience.ask(|| admin.load_progress(collection)).await.unwrap_or(0) < 100 {
         // Counting needs a loaded collection; an index that is there makes that possible.
-        settle::load(admin, collection, &events).await?;
+        settle::load(admin, config, patience, &events).await?;
     }
-    let rows = admin.count(collection, None, Consistency::Strong).await?;
+    let rows = patience.ask(|| admin.count(collection, None, Consistency::Strong)).await?;
     if rows != config.rows {
-        return Ok(Existing::Different(format!("it has {rows} of its {} rows", config.rows)));
+        return Ok(Existing::Incomplete(format!("it has {rows} of its {} rows", config.rows)));
     }
     if told {
         return Ok(Existing::Same);
@@ -66,30 +78,33 @@ enum Told {
     Nothing,
 }
 
-fn identity(schema: &CollectionSchema, wanted: &Identity, dataset: &Dataset) -> Told {
+fn identity(schema: &CollectionSchema, config: &SetupConfig) -> Told {
+    let expected = config.schema();
+    if schema.description == expected.description {
+        return Told::Same;
+    }
     let Ok(found) = schema.description.parse::<Identity>() else {
-        let same_fields = schema.fields == dataset.schema(wanted.rows).fields;
+        // Without keys that are row numbers, rows cannot tell whose they are.
+        let same_fields = schema.fields == expected.fields && !config.auto_id;
         return if schema.description.is_empty() && same_fields {
             Told::Nothing
         } else {
             Told::Other("Squall did not make it".to_owned())
         };
     };
-    if found == *wanted {
-        return Told::Same;
-    }
+    let keys = if config.auto_id { " and keys of the server's" } else { "" };
     Told::Other(format!(
-        "it is {} with {} rows, not {} with {}",
-        found.dataset, found.rows, wanted.dataset, wanted.rows
+        "it is {} with {} rows, not {} with {}{keys}",
+        found.dataset,
+        found.rows,
+        config.dataset.id(),
+        config.rows
     ))
 }
 
 /// Servers add parameters of their own to an index; it is the same one when it has all that was
 /// asked for.
-fn other_index(found: Option<&IndexSpec>, wanted: &IndexSpec) -> Option<String> {
-    let Some(found) = found else {
-        return Some("it has no index".to_owned());
-    };
+fn other_index(found: &IndexSpec, wanted: &IndexSpec) -> Option<String> {
     let has = |(name, value): &(String, String)| {
         // Milvus Lite keeps no build parameters; what is not said is not different.
         found.params.iter().find(|(known, _)| known == name).is_none_or(|(_, known)| known == value)
@@ -102,6 +117,8 @@ fn other_index(found: Option<&IndexSpec>, wanted: &IndexSpec) -> Option<String> 
 
 #[cfg(test)]
 mod tests {
+    use squall_core::config::{Layer, Settings};
+    use squall_core::keys::Command;
     use squall_core::schema::Metric;
 
     use super::*;
@@ -114,34 +131,35 @@ mod tests {
     #[test]
     fn an_index_is_the_same_when_it_has_all_that_was_asked_for() {
         let wanted = spec("IVF_FLAT", &[("nlist", "1024")]);
-        assert_eq!(
-            other_index(Some(&spec("IVF_FLAT", &[("nlist", "1024"), ("mmap", "false")])), &wanted),
-            None
-        );
-        assert_eq!(other_index(Some(&spec("IVF_FLAT", &[])), &wanted), None);
-        let difference = other_index(Some(&spec("IVF_FLAT", &[("nlist", "128")])), &wanted).unwrap();
+        assert_eq!(other_index(&spec("IVF_FLAT", &[("nlist", "1024"), ("mmap", "false")]), &wanted), None);
+        assert_eq!(other_index(&spec("IVF_FLAT", &[]), &wanted), None);
+        let difference = other_index(&spec("IVF_FLAT", &[("nlist", "128")]), &wanted).unwrap();
         assert_eq!(difference, "its index is IVF_FLAT nlist=128, L2, not IVF_FLAT nlist=1024, L2");
-        assert!(other_index(Some(&spec("HNSW", &[])), &wanted).is_some());
-        assert_eq!(other_index(None, &wanted).unwrap(), "it has no index");
+        assert!(other_index(&spec("HNSW", &[]), &wanted).is_some());
     }
 
     #[test]
     fn a_schema_tells_whose_collection_it_is_or_nothing() {
-        let dataset = Dataset::reference(1, 8).unwrap();
-        let wanted = Identity { dataset: dataset.id(), rows: 10 };
-        let schema = dataset.schema(10);
-        assert_eq!(identity(&schema, &wanted, &dataset), Told::Same);
+        let config = |flags: &[(&str, &str)]| {
+            let given = flags.iter().map(|(name, value)| ((*name).to_owned(), vec![(*value).to_owned()]));
+            let settings = Settings::resolve(Command::Setup, &[Layer::flags(Command::Setup, given)]);
+            SetupConfig::new(&settings, false).unwrap()
+        };
+        let wanted = config(&[("num-vectors", "10"), ("dimension", "8")]);
+        let schema = wanted.schema();
+        assert_eq!(identity(&schema, &wanted), Told::Same);
         let with = |description: &str| CollectionSchema { description: description.into(), ..schema.clone() };
-        assert_eq!(
-            identity(&with("my products"), &wanted, &dataset),
-            Told::Other("Squall did not make it".into())
-        );
-        assert_eq!(identity(&with(""), &wanted, &dataset), Told::Nothing);
+        assert_eq!(identity(&with("my products"), &wanted), Told::Other("Squall did not make it".into()));
+        assert_eq!(identity(&with(""), &wanted), Told::Nothing);
         let fewer = CollectionSchema { fields: schema.fields[..3].to_vec(), ..with("") };
-        assert_eq!(identity(&fewer, &wanted, &dataset), Told::Other("Squall did not make it".into()));
-        let Told::Other(words) = identity(&dataset.schema(20), &wanted, &dataset) else {
+        assert_eq!(identity(&fewer, &wanted), Told::Other("Squall did not make it".into()));
+        let Told::Other(words) = identity(&wanted.dataset.schema(20), &wanted) else {
             panic!("20 rows are not 10")
         };
         assert!(words.contains("20 rows"), "{words}");
+        let keyless = SetupConfig { auto_id: true, ..wanted.clone() };
+        assert_eq!(identity(&keyless.schema(), &keyless), Told::Same);
+        assert!(matches!(identity(&keyless.schema(), &wanted), Told::Other(_)));
+        assert!(matches!(identity(&schema, &keyless), Told::Other(_)));
     }
 }

@@ -1,64 +1,111 @@
-//! Inserting: batches are made and encoded on the blocking pool and sent with several in flight.
+//! Inserting: ready requests from the encoder pool, several in flight.
 //!
-//! Memory is bounded by what is in flight. A batch is sent again only when the server said that it
-//! took nothing of it (rate limit): Milvus keeps two rows of one primary key, so a batch whose fate
-//! is unknown must not be repeated blindly.
+//! Each row goes in once. A batch is sent again only when the server surely has nothing of it;
+//! Milvus keeps two rows of one primary key, so a batch whose fate is unknown (no answer in time, a
+//! connection that broke after it was sent) is set aside, and [`crate::mend`] looks for it later.
 
-use std::time::Duration;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use futures::{StreamExt, TryStreamExt, stream};
-use rand::RngExt;
-use squall_core::dataset::Dataset;
-use squall_milvus::Error;
+use futures::{StreamExt, stream};
 use squall_milvus::admin::Admin;
 
+use crate::encoder::{EncodedBatch, Encoder, EncoderPool};
 use crate::event::{Events, Phase};
+use crate::pacing::{Pacer, paced_batch};
+use crate::patience::{Fate, Patience, fate};
 use crate::{SetupConfig, SetupError};
 
-/// First pause after a rate limit; doubled each time up to [`LONGEST_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(3);
-
-/// Inserts all rows of the dataset.
-pub(crate) async fn insert(admin: &Admin, config: &SetupConfig, events: &Events) -> Result<(), SetupError> {
-    let rows = config.rows;
-    let batch_size = config.batch_size as u64;
-    let mut done = 0;
-    let firsts = (0..rows.div_ceil(batch_size)).map(|batch| batch * batch_size);
-    let mut inserted = stream::iter(firsts)
-        .map(|first| {
-            let count = batch_size.min(rows - first) as usize;
-            insert_batch(admin, &config.server.collection, config.dataset.clone(), first, count)
-        })
-        .buffer_unordered(config.concurrency);
-    while let Some(count) = inserted.try_next().await? {
-        done += count;
-        events.progress(Phase::Insert, done);
-    }
-    Ok(())
+/// What was sent.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sent {
+    /// Rows that the server took.
+    pub(crate) rows: u64,
+    /// Bytes of their requests.
+    pub(crate) bytes: u64,
+    /// Batches whose fate is unknown.
+    pub(crate) uncertain: Vec<Range<u64>>,
 }
 
-async fn insert_batch(
+/// What became of one batch.
+enum Outcome {
+    Taken(Range<u64>, usize),
+    Uncertain(Range<u64>),
+    /// To be sent again in halves.
+    TooLarge(Range<u64>),
+}
+
+/// Inserts the rows of `ranges`.
+pub(crate) async fn insert(
     admin: &Admin,
-    collection: &str,
-    dataset: Dataset,
-    first: u64,
-    count: usize,
-) -> Result<u64, SetupError> {
-    let batch = tokio::task::spawn_blocking(move || dataset.batch(first, count))
-        .await
-        .expect("making rows does not panic and the pool outlives setup")?;
-    let mut pause = FIRST_PAUSE;
-    loop {
-        match admin.insert(collection, &batch).await {
-            Err(error @ Error::RateLimited { .. }) => {
-                tracing::debug!(%error, first, "insert is rate limited");
-                let jitter = rand::rng().random_range(0.5..1.5);
-                tokio::time::sleep(pause.mul_f64(jitter)).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
+    config: &SetupConfig,
+    ranges: Vec<Range<u64>>,
+    patience: &Patience,
+    events: &Events,
+) -> Result<Sent, SetupError> {
+    let encoder = Encoder::new(config, admin.protocol(), admin.endpoint().database());
+    let batch_rows = Arc::new(AtomicUsize::new(paced_batch(config.batch_size, config.insert_rate)));
+    let mut pacer = Pacer::new(config.insert_rate);
+    let mut sent = Sent::default();
+    let mut left = ranges;
+    while !left.is_empty() {
+        let pool = EncoderPool::start(&encoder, std::mem::take(&mut left), &batch_rows, config.threads)?;
+        let paced = stream::unfold((pool, &mut pacer), async |(mut pool, pacer)| {
+            let batch = pool.next().await?;
+            if let Ok(batch) = &batch {
+                pacer.turn(batch.insert.rows).await;
             }
-            Err(error) => return Err(error.into()),
-            Ok(_) => return Ok(count as u64),
+            Some((batch, (pool, pacer)))
+        });
+        let mut outcomes = std::pin::pin!(
+            paced
+                .map(async |batch| send(admin, batch?, patience, &batch_rows).await)
+                .buffer_unordered(config.concurrency)
+        );
+        while let Some(outcome) = outcomes.next().await {
+            match outcome? {
+                Outcome::Taken(rows, bytes) => {
+                    sent.rows += rows.end - rows.start;
+                    sent.bytes += bytes as u64;
+                    events.progress(Phase::Insert, sent.rows);
+                }
+                Outcome::Uncertain(rows) => sent.uncertain.push(rows),
+                Outcome::TooLarge(rows) => left.push(rows),
+            }
+        }
+    }
+    sent.uncertain.sort_by_key(|rows| rows.start);
+    Ok(sent)
+}
+
+async fn send(
+    admin: &Admin,
+    batch: EncodedBatch,
+    patience: &Patience,
+    batch_rows: &AtomicUsize,
+) -> Result<Outcome, SetupError> {
+    let EncodedBatch { rows, insert } = batch;
+    loop {
+        let error = match admin.insert_encoded(insert.clone()).await {
+            Ok(_) => {
+                patience.worked();
+                return Ok(Outcome::Taken(rows, insert.body.len()));
+            }
+            Err(error) => error,
+        };
+        match fate(&error) {
+            Fate::NotTaken => patience.wait(error).await?,
+            Fate::Unknown => {
+                patience.wait(error).await?;
+                return Ok(Outcome::Uncertain(rows));
+            }
+            Fate::TooLarge if insert.rows > 1 => {
+                batch_rows.fetch_min(insert.rows / 2, Ordering::Relaxed);
+                tracing::debug!(%error, rows = insert.rows, "smaller batches from now on");
+                return Ok(Outcome::TooLarge(rows));
+            }
+            Fate::TooLarge | Fate::Refused => return Err(error.into()),
         }
     }
 }

@@ -1,25 +1,36 @@
 //! Seeds a Milvus collection so that a load test has something to ask.
 //!
 //! ```text
-//! config ──► existing (already there? another one?) ──► create ──► insert ──► flush ──► index
-//!                                                            ──► load ──► settle ──► verify
+//! config ──► support (does the server have it?) ──► existing (already there? incomplete? another one?)
+//!   ├─ nothing ──► create ──────────────────────────┐
+//!   └─ --resume ─► load ──► count (ranges, mend) ───┤
+//!                                                   ▼
+//!    encoder (threads) ──► insert (pacing, patience) ──► flush ──► index ──► load ──► mend ──► settle ──► verify
 //! truth (exact neighbours of the queries, while the server loads)
 //! ```
 //!
 //! [`seed`] does all of it and tells what it does through [`Event`]s; nothing is printed here.
 
 mod config;
+mod encoder;
 mod error;
 mod event;
 mod existing;
 mod from_file;
+mod index;
 mod insert;
+mod mend;
+mod pacing;
+mod patience;
+mod ranges;
 mod seed;
 mod settle;
+mod support;
 pub mod truth;
 mod verify;
 
-pub use config::SetupConfig;
+pub use config::{PATIENCE, ScalarIndex, SetupConfig};
+pub use encoder::{EncodedBatch, Encoder, EncoderPool};
 pub use error::SetupError;
 pub use event::{Event, Events, Phase};
 pub use seed::{Outcome, PhaseTime, SetupReport, seed};

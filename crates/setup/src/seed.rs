@@ -1,17 +1,23 @@
 //! The whole way, from nothing to a collection that is ready to be searched.
 
 use std::future::Future;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use squall_core::dataset::VECTOR_FIELD;
-use squall_milvus::admin::Admin;
+use squall_core::schema::Consistency;
+use squall_milvus::admin::{Admin, Layout};
 use tokio_util::sync::CancellationToken;
 
+use crate::encoder::partition_name;
 use crate::event::{Event, Events, Phase};
 use crate::existing::Existing;
+use crate::insert::Sent;
+use crate::mend::{Stored, mend};
+use crate::patience::Patience;
+use crate::ranges::total;
 use crate::truth::{TruthReport, TruthTask};
-use crate::{SetupConfig, SetupError, existing, from_file, insert, settle, verify};
+use crate::{SetupConfig, SetupError, existing, from_file, insert, settle, support, verify};
 
 /// What setup found or made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -19,6 +25,8 @@ use crate::{SetupConfig, SetupError, existing, from_file, insert, settle, verify
 pub enum Outcome {
     /// The collection was made.
     Created,
+    /// A part of it was there, and what it lacked was sent.
+    Resumed,
     /// It was there already.
     AlreadyThere,
 }
@@ -53,6 +61,14 @@ pub struct SetupReport {
     pub index: String,
     /// The phases, in order.
     pub phases: Vec<PhaseTime>,
+    /// Rows that were sent and taken.
+    pub rows_sent: u64,
+    /// Bytes of their requests.
+    pub bytes_sent: u64,
+    /// How often something was tried again.
+    pub retries: u64,
+    /// Batches whose fate was unknown and had to be looked for.
+    pub uncertain_batches: u64,
     /// Rows a second while inserting.
     pub insert_rate: Option<f64>,
     /// The exact neighbours of the queries.
@@ -69,103 +85,201 @@ pub async fn seed(
     events: &Events,
     cancel: &CancellationToken,
 ) -> Result<SetupReport, SetupError> {
+    let patience = Patience::new(config, events);
+    let clock = PhaseClock { events, phases: Vec::new() };
+    let mut seeding =
+        Seeding { admin, config, events, cancel, patience, clock, sent: Sent::default(), uncertain: 0 };
+    let collection = || config.server.collection.clone();
     let work = async {
         // Before anything is made or dropped.
+        support::check(admin, config)?;
         from_file::check(config, events).await?;
         let truth = TruthTask::prepare(&config.truth, &config.dataset, config.rows, config.index.metric)?;
         if config.drop_existing {
             // Whatever it is: a collection too broken to look at is dropped, too.
-            drop_existing(admin, config, events).await?;
-        } else {
-            match existing::look(admin, config).await? {
-                Existing::Absent => {}
-                Existing::Same => {
-                    let mut clock = PhaseClock { events, phases: Vec::new() };
-                    let truth = clock.truth(truth, cancel).await?;
-                    return report(admin, config, Outcome::AlreadyThere, clock.phases, truth).await;
-                }
-                Existing::Different(difference) => {
-                    let collection = config.server.collection.clone();
-                    return Err(SetupError::Different { collection, difference });
-                }
+            seeding.drop_existing().await?;
+            return seeding.create(truth).await;
+        }
+        match existing::look(admin, config, &seeding.patience).await? {
+            Existing::Absent => seeding.create(truth).await,
+            Existing::Same => {
+                let truth = seeding.clock.truth(truth, cancel).await?;
+                Ok(seeding.report(Outcome::AlreadyThere, truth))
+            }
+            Existing::Incomplete(_) if config.resume => seeding.resume(truth).await,
+            Existing::Incomplete(reason) => Err(SetupError::Incomplete { collection: collection(), reason }),
+            Existing::Different(difference) => {
+                Err(SetupError::Different { collection: collection(), difference })
             }
         }
-        let (phases, truth) = make(admin, config, events, truth, cancel).await?;
-        report(admin, config, Outcome::Created, phases, truth).await
     };
     tokio::select! {
         result = work => result,
-        () = cancel.cancelled() => Err(SetupError::Interrupted { collection: config.server.collection.clone() }),
+        () = cancel.cancelled() => Err(SetupError::Interrupted { collection: collection() }),
     }
 }
 
-async fn drop_existing(admin: &Admin, config: &SetupConfig, events: &Events) -> Result<(), SetupError> {
-    let collection = &config.server.collection;
-    if !admin.has_collection(collection).await? {
-        return Ok(());
+/// Setup under way.
+struct Seeding<'a> {
+    admin: &'a Admin,
+    config: &'a SetupConfig,
+    events: &'a Events,
+    cancel: &'a CancellationToken,
+    patience: Patience,
+    clock: PhaseClock<'a>,
+    sent: Sent,
+    /// Batches whose fate was unknown.
+    uncertain: usize,
+}
+
+impl Seeding<'_> {
+    fn collection(&self) -> &str {
+        &self.config.server.collection
     }
-    let rows = admin.row_count(collection).await.ok();
-    events.send(Event::Dropping { collection: collection.clone(), rows });
-    Ok(admin.drop_collection(collection).await?)
-}
 
-/// All phases, in order, with their times.
-async fn make(
-    admin: &Admin,
-    config: &SetupConfig,
-    events: &Events,
-    truth: TruthTask,
-    cancel: &CancellationToken,
-) -> Result<(Vec<PhaseTime>, TruthReport), SetupError> {
-    let collection = config.server.collection.as_str();
-    let schema = config.dataset.schema(config.rows);
-    let mut clock = PhaseClock { events, phases: Vec::new() };
+    async fn drop_existing(&self) -> Result<(), SetupError> {
+        let collection = self.collection();
+        if !self.patience.ask(|| self.admin.has_collection(collection)).await? {
+            return Ok(());
+        }
+        let rows = self.admin.row_count(collection).await.ok();
+        self.events.send(Event::Dropping { collection: collection.to_owned(), rows });
+        self.patience.ask(|| self.admin.drop_collection(collection)).await
+    }
 
-    clock
-        .time(Phase::Create, 0, async {
-            Ok(admin.create_collection(collection, &schema, config.consistency, None).await?)
-        })
-        .await?;
-    clock.time(Phase::Insert, config.rows, insert::insert(admin, config, events)).await?;
-    clock.time(Phase::Flush, 0, async { Ok(admin.flush(collection).await?) }).await?;
-    clock
-        .time(Phase::Index, 100, async {
-            admin.create_index(collection, VECTOR_FIELD, &config.index).await?;
-            settle::wait_for_index(admin, config, VECTOR_FIELD, events).await
-        })
-        .await?;
-    // From here on the server works and this side waits.
-    let truth = truth.start(cancel);
-    clock.time(Phase::Load, 100, settle::load(admin, collection, events)).await?;
-    clock.time(Phase::Settle, 0, settle::settle(admin, config, VECTOR_FIELD)).await?;
-    let truth = clock.truth(truth, cancel).await?;
-    clock.time(Phase::Verify, verify::SAMPLE, verify::verify(admin, config, events)).await?;
-    Ok((clock.phases, truth))
-}
+    /// Everything, from nothing.
+    async fn create(&mut self, truth: TruthTask) -> Result<SetupReport, SetupError> {
+        let Self { admin, config, patience, clock, .. } = self;
+        let collection = config.server.collection.as_str();
+        let layout = Layout {
+            shards: Some(config.shards),
+            partition_key: config.partition_key.clone(),
+            partitions: config.partition_key.as_ref().and(config.partitions),
+        };
+        let schema = config.schema();
+        clock
+            .time(Phase::Create, 0, async {
+                let create =
+                    || admin.create_collection_with(collection, &schema, config.consistency, &layout);
+                patience.ask(create).await?;
+                for number in 0..config.named_partitions().unwrap_or(0) {
+                    let partition = partition_name(number);
+                    patience.ask(|| admin.create_partition(collection, &partition)).await?;
+                }
+                Ok(())
+            })
+            .await?;
+        let truth = self.fill(vec![0..self.config.rows], truth).await?;
+        Ok(self.report(Outcome::Created, truth))
+    }
 
-async fn report(
-    admin: &Admin,
-    config: &SetupConfig,
-    outcome: Outcome,
-    phases: Vec<PhaseTime>,
-    truth: TruthReport,
-) -> Result<SetupReport, SetupError> {
-    let insert_seconds = phases.iter().find(|time| time.phase == Phase::Insert).map(|time| time.seconds);
-    Ok(SetupReport {
-        outcome,
-        uri: config.server.uri.clone(),
-        server_version: admin.server_version(),
-        collection: config.server.collection.clone(),
-        dataset: config.dataset.id(),
-        rows: config.rows,
-        dimension: config.dataset.dimension(),
-        index: config.index.to_string(),
-        phases,
-        insert_rate: insert_seconds
-            .filter(|seconds| *seconds > 0.0)
-            .map(|seconds| config.rows as f64 / seconds),
-        truth,
-    })
+    /// What an incomplete collection lacks.
+    async fn resume(&mut self, truth: TruthTask) -> Result<SetupReport, SetupError> {
+        let Self { admin, config, events, patience, clock, .. } = self;
+        let (admin, config, events) = (*admin, *config, *events);
+        if config.auto_id {
+            let reason = "its keys are the server's, so nobody can tell which rows it lacks".to_owned();
+            return Err(SetupError::Different {
+                collection: config.server.collection.clone(),
+                difference: reason,
+            });
+        }
+        // Setup may have ended between the collection and its partitions.
+        for number in 0..config.named_partitions().unwrap_or(0) {
+            let partition = partition_name(number);
+            patience.ask(|| admin.create_partition(&config.server.collection, &partition)).await?;
+        }
+        settle::ask_for_index(admin, config, patience).await?;
+        clock.time(Phase::Load, 100, settle::load(admin, config, patience, events)).await?;
+        let stored = Stored { admin, collection: &config.server.collection, patience };
+        let mut send = Vec::new();
+        clock
+            .time(Phase::Count, config.rows, async {
+                let found = stored.examine(vec![0..config.rows], false, events).await?;
+                let doubled = found.doubled.len();
+                events.send(Event::Resuming { missing: total(&found.missing), doubled });
+                send = stored.to_send(found).await?;
+                Ok(())
+            })
+            .await?;
+        let truth = self.fill(send, truth).await?;
+        Ok(self.report(Outcome::Resumed, truth))
+    }
+
+    /// Inserts what is to be sent and does all that comes after.
+    async fn fill(&mut self, send: Vec<Range<u64>>, truth: TruthTask) -> Result<TruthReport, SetupError> {
+        let Self { admin, config, events, cancel, patience, clock, sent, uncertain } = self;
+        let (admin, config, events) = (*admin, *config, *events);
+        let collection = config.server.collection.as_str();
+        if !send.is_empty() {
+            let rows = total(&send);
+            clock
+                .time(Phase::Insert, rows, async {
+                    *sent = insert::insert(admin, config, send, patience, events).await?;
+                    Ok(())
+                })
+                .await?;
+        }
+        clock.time(Phase::Flush, 0, patience.ask(|| admin.flush(collection))).await?;
+        clock.time(Phase::Index, 100, settle::index(admin, config, patience, events)).await?;
+        // From here on the server works and this side waits.
+        let truth = truth.start(cancel);
+        clock.time(Phase::Load, 100, settle::load(admin, config, patience, events)).await?;
+        let suspects = std::mem::take(&mut sent.uncertain);
+        *uncertain = suspects.len();
+        let stored = Stored { admin, collection, patience };
+        if !suspects.is_empty() {
+            if config.auto_id {
+                return Err(SetupError::Uncertain {
+                    collection: collection.to_owned(),
+                    rows: total(&suspects),
+                });
+            }
+            clock
+                .time(Phase::Count, total(&suspects), async {
+                    mend(&stored, config, suspects, true, events).await.map(drop)
+                })
+                .await?;
+        }
+        let found = patience.ask(|| admin.count(collection, None, Consistency::Strong)).await?;
+        if found != config.rows && !config.auto_id {
+            // A server that fell over may have lost rows that it had taken.
+            clock
+                .time(Phase::Count, config.rows, async {
+                    mend(&stored, config, vec![0..config.rows], false, events).await.map(drop)
+                })
+                .await?;
+        }
+        clock.time(Phase::Settle, 0, settle::settle(admin, config, patience)).await?;
+        let truth = clock.truth(truth, cancel).await?;
+        clock.time(Phase::Verify, verify::SAMPLE, verify::verify(admin, config, events)).await?;
+        Ok(truth)
+    }
+
+    fn report(&self, outcome: Outcome, truth: TruthReport) -> SetupReport {
+        let Self { admin, config, patience, clock, sent, uncertain, .. } = self;
+        let insert_seconds =
+            clock.phases.iter().find(|time| time.phase == Phase::Insert).map(|time| time.seconds);
+        SetupReport {
+            outcome,
+            uri: config.server.uri.clone(),
+            server_version: admin.server_version(),
+            collection: config.server.collection.clone(),
+            dataset: config.dataset.id(),
+            rows: config.rows,
+            dimension: config.dataset.dimension(),
+            index: config.index.to_string(),
+            phases: clock.phases.clone(),
+            rows_sent: sent.rows,
+            bytes_sent: sent.bytes,
+            retries: patience.retries(),
+            uncertain_batches: *uncertain as u64,
+            insert_rate: insert_seconds
+                .filter(|seconds| *seconds > 0.0)
+                .map(|seconds| sent.rows as f64 / seconds),
+            truth,
+        }
+    }
 }
 
 /// Announces and times phases.

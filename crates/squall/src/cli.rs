@@ -49,6 +49,17 @@ fn setup() -> Command {
                 .help("Drop a collection of that name, whatever it is, and make it anew")
                 .help_heading("Data"),
         )
+        .arg(
+            flag("resume")
+                .help("Complete a collection that setup began: find what it lacks, from the server itself, and send just that")
+                .conflicts_with_all(["drop-existing", "auto-id"])
+                .help_heading("Data"),
+        )
+        .arg(
+            flag("auto-id")
+                .help("Let the server make the keys; no truth, no recall and no --resume then")
+                .help_heading("Data"),
+        )
         .arg(format_flag("the closing table"))
 }
 

@@ -12,11 +12,32 @@ pub(crate) fn draw(events: &Receiver<Event>) {
     let terminal = std::io::stderr().is_terminal();
     let mut bar = ProgressBar::hidden();
     let mut log = LogLines::new(0);
+    let mut waiting = Waiting::default();
     for event in events {
         match event {
             Event::Dropping { collection, rows } => {
                 let rows = rows.map_or_else(String::new, |rows| format!(" and its {rows} rows"));
                 eprintln!("dropping collection {collection}{rows}");
+            }
+            Event::Resuming { missing, doubled } => {
+                let more = if doubled == 0 {
+                    String::new()
+                } else {
+                    format!(", {doubled} key ranges have rows twice")
+                };
+                eprintln!("  resume   {missing} rows are missing{more}");
+            }
+            Event::Waiting { reason } => {
+                bar.set_message(format!("waiting: {reason}"));
+                if let Some(line) = waiting.line(&reason, terminal) {
+                    eprintln!("  {line}");
+                }
+            }
+            Event::Resumed => {
+                bar.set_message("");
+                if waiting.over() && !terminal {
+                    eprintln!("  it works again");
+                }
             }
             Event::Started { phase, total } => {
                 bar.finish_and_clear();
@@ -37,6 +58,31 @@ pub(crate) fn draw(events: &Receiver<Event>) {
     }
     bar.finish_and_clear();
 }
+
+/// What a log file is told of a server that is away: the reason, and again when it is another one or
+/// half a minute has gone by.
+#[derive(Default)]
+struct Waiting {
+    told: Option<(String, Instant)>,
+}
+
+impl Waiting {
+    fn line(&mut self, reason: &str, terminal: bool) -> Option<String> {
+        let old = self.told.as_ref().is_some_and(|(_, at)| at.elapsed() < WAITING_EVERY);
+        if terminal || old {
+            return None;
+        }
+        self.told = Some((reason.to_owned(), Instant::now()));
+        Some(format!("waiting: {reason}"))
+    }
+
+    /// Whether waiting was told of.
+    fn over(&mut self) -> bool {
+        self.told.take().is_some()
+    }
+}
+
+const WAITING_EVERY: Duration = Duration::from_secs(30);
 
 /// How often a log file is told how far a phase is.
 const LOG_EVERY: Duration = Duration::from_secs(10);
@@ -75,9 +121,11 @@ fn progress_line(phase: Phase, done: u64, total: u64, took: Duration) -> String 
 
 fn new_bar(phase: Phase, total: u64) -> ProgressBar {
     let template = match phase {
-        Phase::Insert => "  {prefix:<8} {wide_bar} {human_pos}/{human_len} rows, {per_sec}, {eta} left",
-        _ if total > 0 => "  {prefix:<8} {wide_bar} {percent} %, {elapsed}",
-        _ => "  {prefix:<8} {spinner} {elapsed}",
+        Phase::Insert | Phase::Count => {
+            "  {prefix:<8} {wide_bar} {human_pos}/{human_len} rows, {per_sec}, {eta} left {msg}"
+        }
+        _ if total > 0 => "  {prefix:<8} {wide_bar} {percent} %, {elapsed} {msg}",
+        _ => "  {prefix:<8} {spinner} {elapsed} {msg}",
     };
     let style = ProgressStyle::with_template(template).expect("the templates are constants");
     let bar = ProgressBar::new(total).with_style(style).with_prefix(phase.name());

@@ -16,11 +16,14 @@ use squall_proto::milvus::milvus_service_client::MilvusServiceClient;
 use squall_proto::milvus::{
     CollectionRequest, CreateCollectionRequest, CreateIndexRequest, DeleteRequest, DescribeIndexRequest,
     Empty, FlushRequest, GetFlushStateRequest, KeyValue, LoadCollectionRequest, LoadProgressRequest,
-    QueryRequest, SearchRequest, Status,
+    PartitionRequest, QueryRequest, SearchRequest, Status,
 };
 use squall_proto::placeholder;
 
-use super::{CollectionDescription, Deadlines, Health, IndexDescription, columns, description, index};
+use super::{
+    CollectionDescription, Deadlines, Health, IndexDescription, IndexProgress, Layout, columns, description,
+    index,
+};
 use crate::encode::{EncodedInsert, SearchSpec, Target, consistency_fields, data_type, grpc_request, pair};
 use crate::{ConnectError, Endpoint, Error, Protocol, SearchHits, answer};
 use channel::Authorized;
@@ -125,13 +128,18 @@ impl Grpc {
         match status.code() {
             Code::Unauthenticated => Error::Unauthenticated { uri: self.endpoint.uri(), message },
             Code::Unimplemented => self.unsupported(&operation, ""),
-            // The other meaning of the code is a message over the server's limit.
+            Code::ResourceExhausted if message.contains("larger than max") => {
+                Error::TooLarge { operation, message }
+            }
             Code::ResourceExhausted if message.contains("rate") => {
                 Error::RateLimited { operation, code: status.code().into(), message }
             }
-            Code::Unavailable | Code::Unknown | Code::Cancelled
-                if std::error::Error::source(status).is_some() =>
-            {
+            // The stream or connection ended, or something between here and there gave up.
+            Code::Unavailable | Code::Cancelled | Code::DeadlineExceeded | Code::Aborted => {
+                let reason = channel::root_cause(status);
+                Error::Lost { uri: self.endpoint.uri(), operation, reason }
+            }
+            _ if std::error::Error::source(status).is_some() => {
                 let reason = channel::root_cause(status);
                 Error::Lost { uri: self.endpoint.uri(), operation, reason }
             }
@@ -168,13 +176,18 @@ impl Grpc {
         name: &str,
         schema: &CollectionSchema,
         consistency: Consistency,
-        shards: u32,
+        layout: &Layout,
     ) -> Result<(), Error> {
+        let mut message = description::to_message(name, schema);
+        for field in &mut message.fields {
+            field.is_partition_key = layout.partition_key.as_deref() == Some(field.name.as_str());
+        }
         let request = CreateCollectionRequest {
             db_name: self.database(),
             collection_name: name.to_owned(),
-            schema: Bytes::from(description::to_message(name, schema).encode_to_vec()),
-            shards_num: i32::try_from(shards).unwrap_or(i32::MAX),
+            schema: Bytes::from(message.encode_to_vec()),
+            shards_num: i32::try_from(layout.shards.unwrap_or(1)).unwrap_or(i32::MAX),
+            num_partitions: layout.partitions.map_or(0, i64::from),
             consistency_level: consistency.number(),
             properties: self.kept_description(&schema.description),
             ..CreateCollectionRequest::default()
@@ -183,6 +196,45 @@ impl Grpc {
         let mut client = self.client.clone();
         self.call(&operation, name, self.deadlines.work, client.create_collection(request)).await?;
         Ok(())
+    }
+
+    pub(super) async fn create_partition(&self, name: &str, partition: &str) -> Result<(), Error> {
+        let request = PartitionRequest {
+            db_name: self.database(),
+            collection_name: name.to_owned(),
+            partition_name: partition.to_owned(),
+        };
+        let operation = format!("create partition `{partition}` of collection `{name}`");
+        let mut client = self.client.clone();
+        self.call(&operation, name, self.deadlines.work, client.create_partition(request)).await?;
+        Ok(())
+    }
+
+    pub(super) async fn create_scalar_index(
+        &self,
+        name: &str,
+        field: &str,
+        kind: Option<&str>,
+    ) -> Result<(), Error> {
+        let request = CreateIndexRequest {
+            db_name: self.database(),
+            collection_name: name.to_owned(),
+            field_name: field.to_owned(),
+            extra_params: kind.iter().map(|kind| pair("index_type", kind)).collect(),
+            index_name: field.to_owned(),
+        };
+        let operation = format!("index `{field}` of collection `{name}`");
+        let mut client = self.client.clone();
+        self.call(&operation, name, self.deadlines.work, client.create_index(request)).await?;
+        Ok(())
+    }
+
+    pub(super) async fn scalar_index(&self, name: &str, field: &str) -> Result<Option<IndexProgress>, Error> {
+        let found = self.raw_index(name, field).await?;
+        Ok(found.map(|(found, _)| IndexProgress {
+            state: IndexState::from_number(found.state).unwrap_or(IndexState::None),
+            fail_reason: found.index_state_fail_reason,
+        }))
     }
 
     pub(super) async fn describe_collection(&self, name: &str) -> Result<CollectionDescription, Error> {
@@ -261,11 +313,12 @@ impl Grpc {
         Ok(())
     }
 
-    pub(super) async fn describe_index(
+    /// The index of a field as the server tells it, and what was asked, for errors.
+    async fn raw_index(
         &self,
         name: &str,
         field: &str,
-    ) -> Result<Option<IndexDescription>, Error> {
+    ) -> Result<Option<(squall_proto::milvus::IndexDescription, String)>, Error> {
         let request = DescribeIndexRequest {
             db_name: self.database(),
             collection_name: name.to_owned(),
@@ -281,10 +334,16 @@ impl Grpc {
             }
             answer => answer?,
         };
-        let Some(found) = answer.index_descriptions.into_iter().find(|index| index.field_name == field)
-        else {
-            return Ok(None);
-        };
+        let found = answer.index_descriptions.into_iter().find(|index| index.field_name == field);
+        Ok(found.map(|found| (found, operation)))
+    }
+
+    pub(super) async fn describe_index(
+        &self,
+        name: &str,
+        field: &str,
+    ) -> Result<Option<IndexDescription>, Error> {
+        let Some((found, operation)) = self.raw_index(name, field).await? else { return Ok(None) };
         let pairs = found.params.iter().map(|pair| (pair.key.as_str(), pair.value.clone()));
         let spec = index::from_pairs(pairs).map_err(|reason| self.unexpected(&operation, reason))?;
         let rows = |number: i64| u64::try_from(number).unwrap_or(0);
@@ -298,11 +357,11 @@ impl Grpc {
         }))
     }
 
-    pub(super) async fn load(&self, name: &str) -> Result<(), Error> {
+    pub(super) async fn load(&self, name: &str, replicas: u32) -> Result<(), Error> {
         let request = LoadCollectionRequest {
             db_name: self.database(),
             collection_name: name.to_owned(),
-            replica_number: 1,
+            replica_number: i32::try_from(replicas).unwrap_or(i32::MAX),
             ..LoadCollectionRequest::default()
         };
         let operation = format!("load collection `{name}`");

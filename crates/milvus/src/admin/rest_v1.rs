@@ -7,7 +7,7 @@ use squall_proto::rest::{Hit, Nothing, Row, v1};
 
 use super::rest_v2::count_of;
 use super::web::{Call, USE_GRPC, Web};
-use super::{CollectionDescription, Health, IndexDescription, Segment, columns, description};
+use super::{CollectionDescription, Health, IndexDescription, Layout, Segment, columns, description};
 use crate::encode::{EncodedInsert, SearchSpec, Target, rest_v1_request};
 use crate::{Error, Protocol, SearchHits, answer};
 
@@ -47,9 +47,22 @@ impl RestV1 {
         name: &str,
         _schema: &CollectionSchema,
         _consistency: Consistency,
-        _shards: u32,
+        _layout: &Layout,
     ) -> Result<(), Error> {
         Self::unsupported(format!("create collection `{name}` with keys of its own"))
+    }
+
+    pub(super) async fn create_partition(&self, name: &str, _partition: &str) -> Result<(), Error> {
+        Self::unsupported(format!("partition collection `{name}`"))
+    }
+
+    pub(super) async fn create_scalar_index(
+        &self,
+        name: &str,
+        field: &str,
+        _kind: Option<&str>,
+    ) -> Result<(), Error> {
+        Self::unsupported(format!("index `{field}` of collection `{name}`"))
     }
 
     async fn describe(&self, name: &str) -> Result<v1::CollectionDescription, Error> {
@@ -110,7 +123,7 @@ impl RestV1 {
         Self::unsupported(format!("describe the index of `{field}` of collection `{name}`"))
     }
 
-    pub(super) async fn load(&self, name: &str) -> Result<(), Error> {
+    pub(super) async fn load(&self, name: &str, _replicas: u32) -> Result<(), Error> {
         Self::unsupported(format!("load collection `{name}`"))
     }
 

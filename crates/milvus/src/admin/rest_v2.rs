@@ -9,7 +9,7 @@ use squall_proto::data_type::{IndexState, LoadState};
 use squall_proto::rest::{Hit, Int64, Nothing, Row, v2};
 
 use super::web::{Call, USE_GRPC, Web};
-use super::{CollectionDescription, Health, IndexDescription, Segment, columns, description, index};
+use super::{CollectionDescription, Health, IndexDescription, Layout, Segment, columns, description, index};
 use crate::encode::{EncodedInsert, SearchSpec, Target, rest_v2_request};
 use crate::{Error, Protocol, SearchHits, answer};
 
@@ -68,21 +68,66 @@ impl RestV2 {
         name: &str,
         schema: &CollectionSchema,
         consistency: Consistency,
-        shards: u32,
+        layout: &Layout,
     ) -> Result<(), Error> {
+        let mut fields = description::to_rest(schema);
+        for field in &mut fields.fields {
+            field.is_partition_key =
+                (layout.partition_key.as_deref() == Some(field.field_name.as_str())).then_some(true);
+        }
+        let mut params = serde_json::json!({
+            "shardsNum": layout.shards.unwrap_or(1),
+            "consistencyLevel": consistency.name(),
+        });
+        if let Some(partitions) = layout.partitions {
+            params["partitionsNum"] = partitions.into();
+        }
         let body = v2::CreateCollection {
             collection_name: name.to_owned(),
             db_name: self.web.database(),
             description: Some(schema.description.clone()),
-            schema: Some(description::to_rest(schema)),
-            params: Some(serde_json::json!({
-                "shardsNum": shards,
-                "consistencyLevel": consistency.name(),
-            })),
+            schema: Some(fields),
+            params: Some(params),
             ..v2::CreateCollection::default()
         };
         let operation = format!("create collection `{name}`");
         self.ask::<Nothing>(&operation, name, "collections/create", &body).await?;
+        Ok(())
+    }
+
+    pub(super) async fn create_partition(&self, name: &str, partition: &str) -> Result<(), Error> {
+        let body = serde_json::json!({
+            "collectionName": name,
+            "dbName": self.web.database(),
+            "partitionName": partition,
+        });
+        let operation = format!("create partition `{partition}` of collection `{name}`");
+        self.ask::<Nothing>(&operation, name, "partitions/create", &body).await?;
+        Ok(())
+    }
+
+    pub(super) async fn create_scalar_index(
+        &self,
+        name: &str,
+        field: &str,
+        kind: Option<&str>,
+    ) -> Result<(), Error> {
+        let kind = kind.unwrap_or("AUTOINDEX");
+        let mut params = serde_json::Map::new();
+        params.insert("index_type".to_owned(), kind.into());
+        let body = v2::CreateIndexes {
+            collection_name: name.to_owned(),
+            db_name: self.web.database(),
+            index_params: vec![v2::IndexParams {
+                field_name: field.to_owned(),
+                index_name: Some(field.to_owned()),
+                metric_type: None,
+                index_type: Some(kind.to_owned()),
+                params: Some(params),
+            }],
+        };
+        let operation = format!("index `{field}` of collection `{name}`");
+        self.ask::<Nothing>(&operation, name, "indexes/create", &body).await?;
         Ok(())
     }
 
@@ -184,9 +229,13 @@ impl RestV2 {
         }))
     }
 
-    pub(super) async fn load(&self, name: &str) -> Result<(), Error> {
+    pub(super) async fn load(&self, name: &str, replicas: u32) -> Result<(), Error> {
         let operation = format!("load collection `{name}`");
-        self.ask::<Nothing>(&operation, name, "collections/load", &self.collection(name)).await?;
+        let mut body = serde_json::json!({"collectionName": name, "dbName": self.web.database()});
+        if replicas > 1 {
+            body["replicaNumber"] = replicas.into();
+        }
+        self.ask::<Nothing>(&operation, name, "collections/load", &body).await?;
         Ok(())
     }
 

@@ -166,6 +166,13 @@ impl Web {
             _ if answer.status == StatusCode::UNAUTHORIZED => {
                 Err(Error::Unauthenticated { uri, message: answer.status.to_string() })
             }
+            _ if answer.status == StatusCode::PAYLOAD_TOO_LARGE => {
+                Err(Error::TooLarge { operation: operation.to_owned(), message: answer.status.to_string() })
+            }
+            // A proxy whose Milvus is away: whether it got the call is not known.
+            _ if matches!(answer.status.as_u16(), 502..=504) => {
+                Err(Error::Lost { uri, operation: operation.to_owned(), reason: answer.status.to_string() })
+            }
             _ if answer.status == StatusCode::NOT_FOUND => Err(Error::Unsupported {
                 operation: operation.to_owned(),
                 server: "this server".to_owned(),

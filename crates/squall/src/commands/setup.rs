@@ -20,7 +20,15 @@ pub(crate) async fn execute(matches: &ArgMatches) -> Result<Exit, Failure> {
     for note in notes {
         eprintln!("note: {note}");
     }
-    let config = SetupConfig::new(&settings, matches.get_flag("drop-existing"))?;
+    let mut config = SetupConfig::new(&settings, matches.get_flag("drop-existing"))?;
+    config.resume = matches.get_flag("resume");
+    config.auto_id = matches.get_flag("auto-id");
+    if config.auto_id {
+        config.truth.neighbours = Err("the server makes the keys (--auto-id)".to_owned());
+        eprintln!(
+            "note: with --auto-id rows cannot be told apart: no truth, no recall, no --resume, and only their number is verified"
+        );
+    }
     for note in config.dataset.notes() {
         eprintln!("note: {note}");
     }

@@ -3,14 +3,14 @@
 
 use std::error::Error as StdError;
 use std::future::Future;
-use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::{BufMut, Bytes};
+use bytes::Bytes;
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::Frame;
 use hyper_util::rt::TokioIo;
 use prost::Message;
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::codegen::{InterceptedService, Service};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
@@ -99,57 +99,50 @@ impl Service<Uri> for Connector {
     }
 }
 
-/// A call whose request is encoded already.
-pub(super) async fn raw_unary<T: Message + Default + 'static>(
-    channel: Authorized,
-    method: &'static str,
+/// A call whose request is encoded already: its bytes go into the stream as they are, where tonic's
+/// own client would copy them once more.
+pub(super) async fn raw_unary<T: Message + Default>(
+    mut channel: Authorized,
+    method: &str,
     body: Bytes,
 ) -> Result<tonic::Response<T>, tonic::Status> {
-    let path = format!("/milvus.proto.milvus.MilvusService/{method}");
-    let path = path.parse().map_err(|_| tonic::Status::internal("the method's name is no path"))?;
-    let mut client = tonic::client::Grpc::new(channel);
-    client.ready().await.map_err(|error| tonic::Status::from_error(error.into()))?;
-    client.unary(tonic::Request::new(body), path, Raw(PhantomData)).await
-}
-
-/// Bytes out, a message in.
-struct Raw<T>(PhantomData<T>);
-
-impl<T: Message + Default + 'static> Codec for Raw<T> {
-    type Encode = Bytes;
-    type Decode = T;
-    type Encoder = RawEncoder;
-    type Decoder = MessageDecoder<T>;
-
-    fn encoder(&mut self) -> RawEncoder {
-        RawEncoder
+    use tonic::body::Body;
+    let length = u32::try_from(body.len())
+        .map_err(|_| tonic::Status::internal("a message has at most 4 GiB"))?
+        .to_be_bytes();
+    let prefix = Bytes::from([&[0][..], &length].concat());
+    let frames = [prefix, body].map(|bytes| Ok::<_, tonic::Status>(Frame::data(bytes)));
+    let request = http::Request::post(format!("/milvus.proto.milvus.MilvusService/{method}"))
+        .version(http::Version::HTTP_2)
+        .header(http::header::TE, "trailers")
+        .header(http::header::CONTENT_TYPE, "application/grpc")
+        .body(Body::new(StreamBody::new(futures::stream::iter(frames))))
+        .map_err(|error| tonic::Status::internal(error.to_string()))?;
+    std::future::poll_fn(|cx| channel.poll_ready(cx))
+        .await
+        .map_err(|error| tonic::Status::from_error(error.into()))?;
+    let answer = channel.call(request).await.map_err(|error| tonic::Status::from_error(error.into()))?;
+    let (head, body) = answer.into_parts();
+    if let Some(status) = tonic::Status::from_header_map(&head.headers) {
+        // Trailers only: there is no message.
+        if status.code() != tonic::Code::Ok {
+            return Err(status);
+        }
     }
-
-    fn decoder(&mut self) -> MessageDecoder<T> {
-        MessageDecoder(PhantomData)
+    if !head.status.is_success() {
+        return Err(tonic::Status::unavailable(format!("HTTP status {}", head.status)));
     }
-}
-
-struct RawEncoder;
-
-impl Encoder for RawEncoder {
-    type Item = Bytes;
-    type Error = tonic::Status;
-
-    fn encode(&mut self, bytes: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), tonic::Status> {
-        buffer.reserve(bytes.len());
-        buffer.put(bytes);
-        Ok(())
+    let collected = body.collect().await.map_err(|error| tonic::Status::from_error(error.into()))?;
+    if let Some(status) = collected.trailers().and_then(tonic::Status::from_header_map)
+        && status.code() != tonic::Code::Ok
+    {
+        return Err(status);
     }
-}
-
-struct MessageDecoder<T>(PhantomData<T>);
-
-impl<T: Message + Default> Decoder for MessageDecoder<T> {
-    type Item = T;
-    type Error = tonic::Status;
-
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<T>, tonic::Status> {
-        T::decode(buffer).map(Some).map_err(|error| tonic::Status::internal(error.to_string()))
+    let answer = collected.to_bytes();
+    match answer.get(5..) {
+        Some(message) if answer[0] == 0 => T::decode(message)
+            .map(tonic::Response::new)
+            .map_err(|error| tonic::Status::internal(error.to_string())),
+        _ => Err(tonic::Status::internal("the answer holds no plain message")),
     }
 }
