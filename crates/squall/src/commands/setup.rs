@@ -7,7 +7,7 @@ use squall_core::plan::ServerTarget;
 use squall_milvus::Endpoint;
 use squall_milvus::admin::Admin;
 use squall_setup::truth::TruthReport;
-use squall_setup::{Events, Outcome, SetupConfig, SetupReport};
+use squall_setup::{Events, Outcome, Phase, SetupConfig, SetupReport};
 use tokio_util::sync::CancellationToken;
 
 use crate::exit::{Exit, Failure};
@@ -98,13 +98,7 @@ fn print_closing(report: &SetupReport) {
             "already there: collection {} has the {} rows of {} and the index {}",
             report.collection, report.rows, report.dataset, report.index
         ),
-        Outcome::Created => {
-            let total: f64 = report.phases.iter().map(|time| time.seconds).sum();
-            let rate = report
-                .insert_rate
-                .map_or_else(String::new, |rate| format!(", {rate:.0} rows/s while inserting"));
-            eprintln!("ready: {} rows in {total:.1} s{rate}", report.rows);
-        }
+        Outcome::Created | Outcome::Resumed => eprint!("{}", closing_table(report)),
     }
     match &report.truth {
         TruthReport::Made { id, path, k, queries, seconds } => eprintln!(
@@ -116,4 +110,30 @@ fn print_closing(report: &SetupReport) {
         }
         TruthReport::None { reason } => eprintln!("no truth, so runs cannot tell recall: {reason}"),
     }
+}
+
+/// What was done, phase by phase, and what it came to.
+fn closing_table(report: &SetupReport) -> String {
+    let total: f64 = report.phases.iter().map(|time| time.seconds).sum();
+    let mut table = format!(
+        "ready: collection {} has the {} rows of {} and the index {}\n",
+        report.collection, report.rows, report.dataset, report.index
+    );
+    for time in &report.phases {
+        table.push_str(&format!("  {:<8} {:>9.1} s", time.phase.name(), time.seconds));
+        if let (Phase::Insert, Some(rate)) = (time.phase, report.insert_rate) {
+            let megabytes = report.bytes_sent as f64 / 1e6;
+            table.push_str(&format!("   {} rows, {rate:.0} rows/s, {megabytes:.1} MB", report.rows_sent));
+        }
+        table.push('\n');
+    }
+    table.push_str(&format!("  {:<8} {total:>9.1} s", "total"));
+    if report.retries > 0 {
+        table.push_str(&format!("   {} times something was tried again", report.retries));
+    }
+    if report.uncertain_batches > 0 {
+        table.push_str(&format!(", {} batches had to be looked for", report.uncertain_batches));
+    }
+    table.push('\n');
+    table
 }
