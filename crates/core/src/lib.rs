@@ -23,10 +23,12 @@
 pub mod batch;
 pub mod config;
 pub mod dataset;
+pub mod describe;
 pub mod filter;
 pub mod generator;
 pub mod identity;
 pub mod keys;
+pub mod memory;
 pub mod plan;
 pub mod request;
 pub mod row;

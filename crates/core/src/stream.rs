@@ -24,6 +24,12 @@ pub enum Field {
     Rating = 4,
     /// The stock of a row.
     Stock = 5,
+    /// The cluster of a row.
+    Cluster = 6,
+    /// The vector of a row within its cluster.
+    ClusteredVector = 7,
+    /// Whether the scalars of a row go with its cluster, and its price if they do.
+    Correlated = 8,
     /// The vector of a hot query.
     HotQuery = 16,
     /// The vector of a filtered pair.
@@ -38,6 +44,14 @@ pub enum Field {
     UserRequest = 33,
     /// How many arrivals a block of time has, and when they are due.
     ArrivalBlock = 34,
+    /// Which cluster is the largest, the second, … .
+    ClusterRank = 64,
+    /// The order of clusters by price.
+    ClusterPrice = 65,
+    /// The order of axes.
+    ClusterAxes = 66,
+    /// Centre, own directions and radius of a cluster.
+    ClusterShape = 67,
     /// Which rows are read back to verify a collection.
     VerifyRow = 48,
 }

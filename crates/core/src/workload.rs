@@ -7,6 +7,7 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use crate::dataset::reference::unit_vector;
+use crate::dataset::{Clustered, Dataset, DatasetError};
 use crate::filter::{Filter, reference_filters};
 use crate::identity::hash_of;
 use crate::stream::{Field, stream};
@@ -68,6 +69,10 @@ pub struct Workload {
     pub zipf_exponent: f64,
     /// The filters, by the number that a row stores.
     pub filters: Vec<Filter>,
+    /// What the query vectors are drawn from: `None` for unit vectors independent of every row, as
+    /// the reference has them, else the identity of a dataset near whose rows they lie.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
 }
 
 impl Workload {
@@ -82,6 +87,7 @@ impl Workload {
             rare_queries: 10_000,
             zipf_exponent: 1.5,
             filters: reference_filters(),
+            source: None,
         }
     }
 
@@ -99,15 +105,6 @@ impl Workload {
         }
     }
 
-    /// Fills `vector` with query `number` of `kind`: for the reference dataset another unit vector,
-    /// independent of every row.
-    ///
-    /// # Panics
-    /// When `vector` is not of the workload's dimension.
-    pub fn vector(&self, kind: QueryKind, number: u32, vector: &mut [f32]) {
-        unit_vector(self.seed, u64::from(number), kind.field(), self.dimension, vector);
-    }
-
     /// The filter of pair `number`: by category, by price or by both, each one time in three.
     pub fn pair_filter(&self, number: u32) -> u16 {
         let mut rng = stream(self.seed, u64::from(number), Field::FilteredFilter);
@@ -122,16 +119,72 @@ impl Workload {
     }
 }
 
+/// The query vectors of a workload: made once, then asked for any query in any order.
+#[derive(Clone, Debug)]
+pub struct QueryVectors {
+    seed: u64,
+    dimension: u32,
+    source: QuerySource,
+}
+
+#[derive(Clone, Debug)]
+enum QuerySource {
+    /// Unit vectors independent of every row.
+    Independent,
+    /// Drawn as the rows of this dataset are.
+    Clustered(Clustered),
+}
+
+impl QueryVectors {
+    /// The query vectors of `workload`.
+    ///
+    /// # Errors
+    /// When this version cannot draw from the workload's source.
+    pub fn new(workload: &Workload) -> Result<Self, DatasetError> {
+        let source = match &workload.source {
+            None => QuerySource::Independent,
+            Some(id) => match Dataset::from_id(id)?.into_clustered() {
+                Some(clustered) if clustered.dimension() == workload.dimension => {
+                    QuerySource::Clustered(clustered)
+                }
+                _ => return Err(DatasetError::Queries { id: id.clone(), dimension: workload.dimension }),
+            },
+        };
+        Ok(Self { seed: workload.seed, dimension: workload.dimension, source })
+    }
+
+    /// Components of a query vector.
+    pub fn dimension(&self) -> u32 {
+        self.dimension
+    }
+
+    /// Fills `vector` with query `number` of `kind`. No query is a row of the dataset.
+    ///
+    /// # Panics
+    /// When `vector` is not of the workload's dimension.
+    pub fn vector(&self, kind: QueryKind, number: u32, vector: &mut [f32]) {
+        match &self.source {
+            QuerySource::Independent => {
+                unit_vector(self.seed, u64::from(number), kind.field(), self.dimension, vector);
+            }
+            QuerySource::Clustered(clustered) => {
+                clustered.query(self.seed, u64::from(number), kind.field(), vector);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dataset::Clusters;
 
     #[test]
     fn the_kinds_ask_different_vectors() {
-        let workload = Workload::reference(1, 8);
+        let queries = QueryVectors::new(&Workload::reference(1, 8)).unwrap();
         let vector = |kind, number| {
             let mut vector = vec![0.0; 8];
-            workload.vector(kind, number, &mut vector);
+            queries.vector(kind, number, &mut vector);
             vector
         };
         assert_eq!(vector(QueryKind::Common, 3), vector(QueryKind::Common, 3));
@@ -140,6 +193,58 @@ mod tests {
         let mut row = vec![0.0; 8];
         crate::dataset::Reference::new(1, 8).unwrap().vector(3, &mut row);
         assert_ne!(vector(QueryKind::Common, 3), row);
+    }
+
+    #[test]
+    fn the_references_workload_and_queries_never_change() {
+        let workload = Workload::reference(42, 16);
+        assert_eq!(workload.id(), "9cd1f23b4a6280ac");
+        let queries = QueryVectors::new(&workload).unwrap();
+        let mut bits: Vec<Vec<u32>> = Vec::new();
+        for kind in QueryKind::ALL {
+            let mut vector = vec![0.0; 16];
+            queries.vector(kind, 7, &mut vector);
+            bits.push(vector.iter().map(|x| x.to_bits()).collect());
+        }
+        assert_eq!(hash_of(&bits), "112b22232e140ec0");
+        let json = serde_json::to_string(&workload).unwrap();
+        assert!(!json.contains("source"), "a workload of before reads and hashes as it did: {json}");
+        assert_eq!(serde_json::from_str::<Workload>(&json).unwrap(), workload);
+    }
+
+    #[test]
+    fn queries_of_a_clustered_dataset_lie_near_its_rows() {
+        const DIMENSION: u32 = 64;
+        let dataset = Dataset::clustered(5, DIMENSION, Clusters::for_dimension(DIMENSION)).unwrap();
+        let near = Workload { source: dataset.query_source(), ..Workload::reference(5, DIMENSION) };
+        let far = Workload::reference(5, DIMENSION);
+        assert_ne!(near.id(), far.id());
+        let mut rows = vec![0.0; 4_000 * DIMENSION as usize];
+        dataset.vectors(0, &mut rows).unwrap();
+        let nearest = |workload: &Workload| {
+            let queries = QueryVectors::new(workload).unwrap();
+            let mut sum = 0.0;
+            for number in 0..50 {
+                let mut query = vec![0.0; DIMENSION as usize];
+                queries.vector(QueryKind::Rare, number, &mut query);
+                let product = |row: &[f32]| row.iter().zip(&query).map(|(a, b)| a * b).sum::<f32>();
+                sum += rows.chunks(DIMENSION as usize).map(product).fold(f32::MIN, f32::max);
+            }
+            sum / 50.0
+        };
+        let (near, far) = (nearest(&near), nearest(&far));
+        assert!(near > far + 0.1 && near < 0.999, "cosine of the nearest row: {near} and {far}");
+    }
+
+    #[test]
+    fn a_source_that_cannot_be_drawn_from_is_named() {
+        let of = |source: &str, dimension| {
+            let workload = Workload { source: Some(source.to_owned()), ..Workload::reference(1, dimension) };
+            QueryVectors::new(&workload).unwrap_err().to_string()
+        };
+        assert!(of("clustered-v9-seed1", 8).contains("clustered-v9-seed1"));
+        let id = Dataset::clustered(1, 8, Clusters::for_dimension(8)).unwrap().id();
+        assert!(of(&id, 16).contains("16 components"), "{}", of(&id, 16));
     }
 
     #[test]

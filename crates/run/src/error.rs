@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use squall_core::dataset::DatasetError;
 use squall_core::request::RequestError;
 use squall_core::run_dir::RunDirError;
 use squall_milvus::EncodeError;
@@ -15,6 +16,9 @@ pub enum RunError {
     /// A request of the plan cannot be encoded.
     #[error(transparent)]
     Encode(#[from] EncodeError),
+    /// The plan's queries cannot be drawn.
+    #[error(transparent)]
+    Queries(#[from] DatasetError),
     /// The connections could not be opened.
     #[error(transparent)]
     Connect(#[from] squall_milvus::Error),

@@ -10,10 +10,11 @@ use squall_core::plan::Plan;
 use squall_core::request::Request;
 use squall_core::selectivity::count_matching;
 use squall_core::vector_type::VectorType;
-use squall_core::workload::{QueryKind, Workload};
+use squall_core::workload::{QueryKind, QueryVectors};
 use squall_milvus::encode::{self, EncodeError, SearchSpec, SearchTemplate, Target};
 use squall_milvus::{Endpoint, Protocol};
 
+use crate::error::RunError;
 use crate::link::Outgoing;
 use crate::preflight::Preflight;
 
@@ -29,7 +30,7 @@ const COUNT_AT_MOST_ROWS: u64 = 2_000_000;
 pub(crate) struct Prepared {
     protocol: Protocol,
     vector_type: VectorType,
-    workload: Workload,
+    queries: QueryVectors,
     classes: Vec<ClassBytes>,
 }
 
@@ -52,9 +53,10 @@ impl Prepared {
     /// Encodes what the plan may send.
     ///
     /// # Errors
-    /// When the plan's search parameters are no JSON object.
-    pub(crate) fn new(plan: &Plan, endpoint: &Endpoint, preflight: &Preflight) -> Result<Self, EncodeError> {
-        let workload = plan.workload.clone();
+    /// When the plan's search parameters are no JSON object, or its queries cannot be drawn.
+    pub(crate) fn new(plan: &Plan, endpoint: &Endpoint, preflight: &Preflight) -> Result<Self, RunError> {
+        let workload = &plan.workload;
+        let queries = QueryVectors::new(workload)?;
         let (protocol, vector_type) = (preflight.protocol, preflight.vector_type);
         let output_fields = plan.output_fields.clone().unwrap_or_else(|| vec![preflight.primary_key.clone()]);
         let target = Target { collection: &plan.server.collection, database: endpoint.database() };
@@ -78,15 +80,16 @@ impl Prepared {
                 (Some(filter), Some(matching)) => Some(matching[filter]),
                 _ => preflight.rows,
             };
-            Ok(Head {
+            Ok::<_, EncodeError>(Head {
                 template: SearchTemplate::new(protocol, target, &spec, workload.dimension)?,
                 expected_hits: rows.map_or(0, |rows| u16::try_from(rows).unwrap_or(u16::MAX).min(limit)),
             })
         };
         let keep = {
-            let tail = tail(&workload, protocol, vector_type, QueryKind::Common, 0);
-            let queries: u64 = plan.classes.iter().map(|class| u64::from(workload.queries(class.kind))).sum();
-            queries * tail.len() as u64 <= TAILS_AT_MOST_BYTES
+            let tail = tail(&queries, protocol, vector_type, QueryKind::Common, 0);
+            let distinct: u64 =
+                plan.classes.iter().map(|class| u64::from(workload.queries(class.kind))).sum();
+            distinct * tail.len() as u64 <= TAILS_AT_MOST_BYTES
         };
         let mut classes = Vec::with_capacity(plan.classes.len());
         for class in &plan.classes {
@@ -97,10 +100,14 @@ impl Prepared {
                 .map(|filter| head(class.limit, filter))
                 .collect::<Result<_, _>>()?;
             let wanted = keep && class.weight > 0.0;
-            let tails = if wanted { tails(&workload, protocol, vector_type, class.kind) } else { Vec::new() };
+            let tails = if wanted {
+                tails(&queries, protocol, vector_type, class.kind, workload.queries(class.kind))
+            } else {
+                Vec::new()
+            };
             classes.push(ClassBytes { kind: class.kind, heads, tails });
         }
-        Ok(Self { protocol, vector_type, workload, classes })
+        Ok(Self { protocol, vector_type, queries, classes })
     }
 
     /// How many distinct queries the plan may ask.
@@ -118,7 +125,7 @@ impl Prepared {
         };
         let tail = match class.tails.get(request.query as usize) {
             Some(tail) => tail.clone(),
-            None => tail(&self.workload, self.protocol, self.vector_type, class.kind, request.query),
+            None => tail(&self.queries, self.protocol, self.vector_type, class.kind, request.query),
         };
         let message = head.template.request(tail);
         Outgoing { bytes_out: message.len() as u32, message, expected_hits: head.expected_hits }
@@ -126,29 +133,34 @@ impl Prepared {
 }
 
 fn tail(
-    workload: &Workload,
+    queries: &QueryVectors,
     protocol: Protocol,
     vector_type: VectorType,
     kind: QueryKind,
     query: u32,
 ) -> Bytes {
-    let mut vector = vec![0.0; workload.dimension as usize];
-    workload.vector(kind, query, &mut vector);
+    let mut vector = vec![0.0; queries.dimension() as usize];
+    queries.vector(kind, query, &mut vector);
     encode::vector(protocol, vector_type, &vector)
 }
 
-/// The tails of every query of a kind, on all cores.
-fn tails(workload: &Workload, protocol: Protocol, vector_type: VectorType, kind: QueryKind) -> Vec<Bytes> {
-    let queries = workload.queries(kind);
-    let share = queries.div_ceil(cores()).max(1);
+/// The tails of the first `count` queries of a kind, on all cores.
+fn tails(
+    queries: &QueryVectors,
+    protocol: Protocol,
+    vector_type: VectorType,
+    kind: QueryKind,
+    count: u32,
+) -> Vec<Bytes> {
+    let share = count.div_ceil(cores()).max(1);
     std::thread::scope(|scope| {
-        let handles: Vec<_> = (0..queries)
+        let handles: Vec<_> = (0..count)
             .step_by(share as usize)
             .map(|first| {
-                let last = first.saturating_add(share).min(queries);
+                let last = first.saturating_add(share).min(count);
                 scope.spawn(move || {
                     (first..last)
-                        .map(|query| tail(workload, protocol, vector_type, kind, query))
+                        .map(|query| tail(queries, protocol, vector_type, kind, query))
                         .collect::<Vec<_>>()
                 })
             })
@@ -174,15 +186,17 @@ fn matching_rows(preflight: &Preflight, filters: &[Filter]) -> Option<Vec<u64>> 
 
 #[cfg(test)]
 mod tests {
+    use squall_core::workload::Workload;
+
     use super::*;
 
     #[test]
     fn all_tails_are_there_in_their_order() {
-        let workload = Workload { rare_queries: 101, ..Workload::reference(1, 8) };
-        let all = tails(&workload, Protocol::Grpc, VectorType::Float32, QueryKind::Rare);
+        let queries = QueryVectors::new(&Workload::reference(1, 8)).unwrap();
+        let all = tails(&queries, Protocol::Grpc, VectorType::Float32, QueryKind::Rare, 101);
         assert_eq!(all.len(), 101);
         for (query, bytes) in (0..).zip(&all) {
-            assert_eq!(*bytes, tail(&workload, Protocol::Grpc, VectorType::Float32, QueryKind::Rare, query));
+            assert_eq!(*bytes, tail(&queries, Protocol::Grpc, VectorType::Float32, QueryKind::Rare, query));
         }
     }
 }

@@ -19,7 +19,7 @@ use std::time::Instant;
 use squall_core::dataset::Dataset;
 use squall_core::schema::Metric;
 use squall_core::truth::Truth;
-use squall_core::workload::{QueryKind, Workload};
+use squall_core::workload::{QueryKind, QueryVectors, Workload};
 use squall_setup::truth::ground_truth;
 use tokio_util::sync::CancellationToken;
 
@@ -125,9 +125,10 @@ fn export(
     let (mut queries, mut ids, mut distances) =
         (file("queries.f32")?, file("ids.i64")?, file("distances.f32")?);
     let k = truth.key().k as usize;
+    let vectors = QueryVectors::new(workload)?;
     for query in 0..workload.hot_queries {
         let mut vector = vec![0.0; dimension];
-        workload.vector(QueryKind::Common, query, &mut vector);
+        vectors.vector(QueryKind::Common, query, &mut vector);
         write_floats(&mut queries, &vector)?;
         let answer = truth.answer(QueryKind::Common, query).ok_or("a query has no truth")?;
         for id in answer.ids.iter().take(k) {

@@ -12,7 +12,7 @@ use squall_core::units::parse_duration;
 use squall_core::vector_type::VectorType;
 
 use crate::truth::TruthConfig;
-use crate::{from_file, index};
+use crate::{from_clusters, from_file, index};
 
 /// Dimension of the reference's collection.
 const DEFAULT_DIMENSION: u32 = 768;
@@ -145,17 +145,24 @@ fn dataset(settings: &Settings, vector_type: VectorType) -> Result<Dataset, Conf
     let of_type = |dataset: Dataset, setting: &str| {
         dataset.with_vector_type(vector_type).map_err(|error| settings.error(setting, error.to_string()))
     };
-    if let Some(path) = settings.text("dataset").and_then(|kind| kind.strip_prefix("file:")) {
+    let kind = settings.required("dataset", |text| match text {
+        "reference" | "clustered" => Ok(text.to_owned()),
+        _ if text.starts_with("file:") => Ok(text.to_owned()),
+        _ => Err(format!("`{text}` is not a kind of dataset; use reference, clustered or file:PATH")),
+    })?;
+    if kind != "clustered" {
+        from_clusters::refuse(settings)?;
+    }
+    if let Some(path) = kind.strip_prefix("file:") {
         return of_type(from_file::open(settings, path)?, "vector-type");
     }
-    settings.required("dataset", |text| match text {
-        "reference" => Ok(()),
-        _ => Err(format!("`{text}` is not a kind of dataset; use reference or file:PATH")),
-    })?;
     let dimension = settings.parse("dimension", parse_dimension)?.unwrap_or(DEFAULT_DIMENSION);
     let seed = settings.required("seed", number::<u64>)?;
-    let dataset = Dataset::reference(seed, dimension)
-        .map_err(|error| settings.error("dimension", error.to_string()))?;
+    let dataset = if kind == "clustered" {
+        from_clusters::make(settings, seed, dimension)?
+    } else {
+        Dataset::reference(seed, dimension).map_err(|error| settings.error("dimension", error.to_string()))?
+    };
     of_type(dataset, "dimension")
 }
 
@@ -219,6 +226,7 @@ impl SetupConfig {
 #[cfg(test)]
 mod tests {
     use squall_core::config::Layer;
+    use squall_core::dataset::Clusters;
     use squall_core::keys::Command;
 
     use super::*;
@@ -289,6 +297,28 @@ mod tests {
     }
 
     #[test]
+    fn a_clustered_dataset_has_the_clusters_asked_for() {
+        let made = config(&[("dataset", "clustered"), ("clusters", "50"), ("cluster-skew", "0")]).unwrap();
+        let clusters = Clusters { clusters: 50, skew: 0.0, ..Clusters::for_dimension(768) };
+        assert_eq!(made.dataset, Dataset::clustered(42, 768, clusters).unwrap());
+        assert!(
+            config(&[("dataset", "clustered"), ("dimension", "4")]).is_ok(),
+            "defaults fit any dimension"
+        );
+        for (name, value, part) in [
+            ("clusters", "0", "clusters 0 is not possible; use 1 to 65536"),
+            ("clusters", "many", "many"),
+            ("intrinsic-dim", "769", "use 1 to 768"),
+            ("cluster-skew", "-1", "use 0 to 4"),
+            ("correlation", "1.5", "use 0 to 1"),
+            ("correlation", "NaN", "NaN"),
+        ] {
+            let error = config(&[("dataset", "clustered"), (name, value)]).unwrap_err();
+            assert!(error.contains(part) && error.starts_with(&format!("--{name}: ")), "{error}");
+        }
+    }
+
+    #[test]
     fn impossible_settings_are_named() {
         for (name, value, part) in [
             ("num-vectors", "0", "at least 1"),
@@ -301,6 +331,9 @@ mod tests {
             ("metric", "L1", "L2, IP or COSINE"),
             ("batch-size", "0", "at least 1"),
             ("settle", "5x", "not a length of time"),
+            ("dataset", "noise", "reference, clustered or file:PATH"),
+            ("clusters", "10", "use --dataset clustered"),
+            ("correlation", "0.5", "use --dataset clustered"),
         ] {
             let error = config(&[(name, value)]).unwrap_err();
             assert!(error.contains(part) && error.starts_with(&format!("--{name}: ")), "{error}");

@@ -16,6 +16,7 @@ mod encoder;
 mod error;
 mod event;
 mod existing;
+mod from_clusters;
 mod from_file;
 mod index;
 mod insert;

@@ -60,7 +60,12 @@ fn setup() -> Command {
                 .help("Let the server make the keys; no truth, no recall and no --resume then")
                 .help_heading("Data"),
         )
-        .arg(format_flag("the closing table"))
+        .arg(
+            flag("describe")
+                .help("Print fields, distributions, selectivity of each filter and sizes; make nothing, ask no server")
+                .help_heading("Data"),
+        )
+        .arg(format_flag("the closing table, or the description,"))
 }
 
 fn run() -> Command {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use squall_core::schema::Transport;
 use squall_core::vector_type::VectorType;
-use squall_core::workload::{QueryKind, Workload};
+use squall_core::workload::{QueryKind, QueryVectors, Workload};
 use squall_milvus::Endpoint;
 use squall_milvus::admin::Admin;
 use squall_milvus::encode::SearchSpec;
@@ -44,6 +44,7 @@ fn the_three_commands(uri: &str, collection: &str, interpreter: &str, runs: &[&s
 /// The workload's first queries give the same hits here and in pymilvus, with and without filter.
 fn same_as_pymilvus(uri: &str, collection: &str, interpreter: &str, place: &Workplace) {
     let workload = Workload::reference(42, DIMENSION);
+    let vectors = QueryVectors::new(&workload).unwrap();
     let mut queries = Vec::new();
     for number in 0..QUERIES {
         let (kind, filter) = match number % 3 {
@@ -55,7 +56,7 @@ fn same_as_pymilvus(uri: &str, collection: &str, interpreter: &str, place: &Work
             ),
         };
         let mut vector = vec![0.0; DIMENSION as usize];
-        workload.vector(kind, number, &mut vector);
+        vectors.vector(kind, number, &mut vector);
         queries.push((vector, filter));
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

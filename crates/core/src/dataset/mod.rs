@@ -3,15 +3,18 @@
 //! | kind | module | rows |
 //! |---|---|---|
 //! | reference | [`reference`] | unit vectors from normals, the scalar fields of a shop |
+//! | clustered | [`clustered`] | clusters of unequal size, low intrinsic dimension; scalars that go with them |
 //! | file | [`file`] | real embeddings from Parquet, `.npy`, `.fvecs`, `.fbin` … |
 //!
 //! The primary key of a row is its number, so the right answer to a query can be known without
 //! asking the server.
 
+pub mod clustered;
 pub mod file;
 mod identity;
 pub mod reference;
 
+pub use self::clustered::{Clustered, Clusters};
 pub use self::file::{FileDataset, FileError};
 pub use self::identity::Identity;
 pub use self::reference::{BRANDS, CATEGORIES, Reference, Row};
@@ -40,6 +43,26 @@ pub enum DatasetError {
     /// Milvus takes no vectors of that type and dimension.
     #[error(transparent)]
     VectorType(#[from] DimensionError),
+    /// A parameter of a kind of dataset is out of its range; `name` is that of the setting.
+    #[error("{name} {value} is not possible; use {least} to {most}")]
+    Parameter {
+        /// Which.
+        name: &'static str,
+        /// What it was.
+        value: f64,
+        /// The smallest that is possible.
+        least: f64,
+        /// The largest.
+        most: f64,
+    },
+    /// Queries cannot be drawn from that source.
+    #[error("queries of {dimension} components cannot be drawn from `{id}` by this version of Squall")]
+    Queries {
+        /// The source.
+        id: String,
+        /// What a query must have.
+        dimension: u32,
+    },
     /// A file, or a row of it, cannot be read.
     #[error(transparent)]
     File(#[from] FileError),
@@ -62,6 +85,7 @@ pub struct Dataset {
 #[derive(Clone, Debug)]
 enum Source {
     Reference(Reference),
+    Clustered(Clustered),
     File(FileDataset),
 }
 
@@ -102,6 +126,14 @@ impl Dataset {
         Ok(Self { vector_type, ..self })
     }
 
+    /// The clustered dataset of that seed, dimension and clusters.
+    ///
+    /// # Errors
+    /// When Milvus takes no vectors of that dimension, or a parameter is out of its range.
+    pub fn clustered(seed: u64, dimension: u32, clusters: Clusters) -> Result<Self, DatasetError> {
+        Ok(Self::new(Source::Clustered(Clustered::new(seed, dimension, clusters)?)))
+    }
+
     /// The dataset of that identity, where the identity says all that there is to know.
     ///
     /// # Errors
@@ -109,18 +141,16 @@ impl Dataset {
     pub fn from_id(id: &str) -> Result<Self, DatasetError> {
         let unknown = || DatasetError::Identity(id.to_owned());
         let (base, vector_type) = split_vector_type(id);
-        let dataset = match Reference::from_id(base) {
-            Some(reference) => Self::new(Source::Reference(reference)),
-            None => return Err(unknown()),
-        };
-        dataset.with_vector_type(vector_type).map_err(|_| unknown())
+        let reference = Reference::from_id(base).map(Source::Reference);
+        let source = reference.or_else(|| Clustered::from_id(base).map(Source::Clustered));
+        Self::new(source.ok_or_else(unknown)?).with_vector_type(vector_type).map_err(|_| unknown())
     }
 
     /// The file, where it is one.
     pub fn as_file(&self) -> Option<&FileDataset> {
         match &self.source {
             Source::File(file) => Some(file),
-            Source::Reference(_) => None,
+            Source::Reference(_) | Source::Clustered(_) => None,
         }
     }
 
@@ -157,6 +187,7 @@ impl Dataset {
     pub fn dimension(&self) -> u32 {
         match &self.source {
             Source::Reference(reference) => reference.dimension(),
+            Source::Clustered(clustered) => clustered.dimension(),
             Source::File(file) => file.dimension(),
         }
     }
@@ -165,6 +196,7 @@ impl Dataset {
     pub fn seed(&self) -> u64 {
         match &self.source {
             Source::Reference(reference) => reference.seed(),
+            Source::Clustered(clustered) => clustered.seed(),
             Source::File(_) => 0,
         }
     }
@@ -174,6 +206,7 @@ impl Dataset {
     pub fn id(&self) -> String {
         let id = match &self.source {
             Source::Reference(reference) => reference.id(),
+            Source::Clustered(clustered) => clustered.id(),
             Source::File(file) => file.id(),
         };
         match self.vector_type {
@@ -182,10 +215,27 @@ impl Dataset {
         }
     }
 
+    /// The [`crate::workload::Workload::source`] of queries for this dataset.
+    pub fn query_source(&self) -> Option<String> {
+        match &self.source {
+            // Queries of a file are a file of their own: [`file::FileQueries`].
+            Source::Reference(_) | Source::File(_) => None,
+            Source::Clustered(clustered) => Some(clustered.id()),
+        }
+    }
+
+    /// The clustered dataset, if this is one.
+    pub(crate) fn into_clustered(self) -> Option<Clustered> {
+        match self.source {
+            Source::Clustered(clustered) => Some(clustered),
+            Source::Reference(_) | Source::File(_) => None,
+        }
+    }
+
     /// How many rows there are, where that is bounded.
     pub fn rows(&self) -> Option<u64> {
         match &self.source {
-            Source::Reference(_) => None,
+            Source::Reference(_) | Source::Clustered(_) => None,
             Source::File(file) => Some(file.rows()),
         }
     }
@@ -203,7 +253,7 @@ impl Dataset {
             field(VECTOR_FIELD, self.vector_type.field_type(self.dimension()), false),
         ];
         fields.extend(match &self.source {
-            Source::Reference(_) => reference::shop_fields(),
+            Source::Reference(_) | Source::Clustered(_) => reference::shop_fields(),
             Source::File(file) => file.fields().to_vec(),
         });
         CollectionSchema {
@@ -225,11 +275,13 @@ impl Dataset {
     pub fn vectors(&self, first: u64, vectors: &mut [f32]) -> Result<(), DatasetError> {
         let dimension = self.dimension() as usize;
         assert_eq!(vectors.len() % dimension, 0, "vectors of this dataset have {dimension} components");
+        let rows = |vectors| (first..).zip(<[f32]>::chunks_exact_mut(vectors, dimension));
         match &self.source {
             Source::Reference(reference) => {
-                for (row, vector) in (first..).zip(vectors.chunks_exact_mut(dimension)) {
-                    reference.vector(row, vector);
-                }
+                rows(vectors).for_each(|(row, vector)| reference.vector(row, vector))
+            }
+            Source::Clustered(clustered) => {
+                rows(vectors).for_each(|(row, vector)| clustered.vector(row, vector))
             }
             Source::File(file) => file.vectors(first, vectors)?,
         }
@@ -247,8 +299,10 @@ impl Dataset {
         let mut columns = vec![Column { name: ID_FIELD.to_owned(), values: ids }];
         columns.extend(match &self.source {
             Source::Reference(reference) => {
-                let rows: Vec<Row> = (first..).take(rows).map(|row| reference.row(row)).collect();
-                reference::shop_columns(&rows)
+                reference::shop_columns((first..).take(rows).map(|row| reference.row(row)))
+            }
+            Source::Clustered(clustered) => {
+                reference::shop_columns((first..).take(rows).map(|row| clustered.row(row)))
             }
             Source::File(file) => file.scalars(first, rows)?,
         });

@@ -114,11 +114,20 @@ pub(super) fn shop_row(seed: u64, row: u64, category: &'static str) -> Row {
     let stock: f64 = STOCK.get().sample(&mut draw(Field::Stock));
     Row {
         category,
-        price: (price * 100.0).round() / 100.0,
+        price: cents(price),
         brand: BRANDS[draw(Field::Brand).random_range(0..BRANDS.len())],
         rating: ((1.0 + 4.0 * rating) * 10.0).round() / 10.0,
         stock: stock as i64,
     }
+}
+
+/// The price at a standard normal deviate.
+pub(super) fn price_at(deviate: f64) -> f64 {
+    cents((PRICE_MU + PRICE_SIGMA * deviate).exp())
+}
+
+fn cents(price: f64) -> f64 {
+    (price * 100.0).round() / 100.0
 }
 
 /// The scalar fields of a shop, in the order of the collection's schema.
@@ -139,7 +148,8 @@ pub(super) fn shop_fields() -> Vec<SchemaField> {
 }
 
 /// The rows of a shop as columns, in the order of [`shop_fields`].
-pub(super) fn shop_columns(rows: &[Row]) -> Vec<Column> {
+pub(super) fn shop_columns(rows: impl Iterator<Item = Row>) -> Vec<Column> {
+    let rows: Vec<Row> = rows.collect();
     let column = |name: &str, values| Column { name: name.to_owned(), values };
     let texts = |text: fn(&Row) -> &'static str| {
         Values::VarChar(rows.iter().map(|row| text(row).to_owned()).collect())
@@ -175,7 +185,7 @@ pub(crate) fn unit_vector(seed: u64, number: u64, field: Field, dimension: u32, 
 }
 
 /// The category whose share of [0, 1) holds `point`.
-fn category_at(point: f64) -> &'static str {
+pub(super) fn category_at(point: f64) -> &'static str {
     let mut upper = 0.0;
     for (name, weight) in CATEGORIES {
         upper += weight;
@@ -195,8 +205,12 @@ impl<T> Constant<T> {
     }
 }
 
+/// Mean and deviation of the logarithm of prices.
+const PRICE_MU: f64 = 4.0;
+const PRICE_SIGMA: f64 = 1.5;
+
 static PRICE: Constant<LogNormal<f64>> =
-    Constant(std::sync::OnceLock::new(), || LogNormal::new(4.0, 1.5).expect("sigma is finite"));
+    Constant(std::sync::OnceLock::new(), || LogNormal::new(PRICE_MU, PRICE_SIGMA).expect("sigma is finite"));
 static RATING: Constant<Beta<f64>> =
     Constant(std::sync::OnceLock::new(), || Beta::new(5.0, 2.0).expect("shapes are positive"));
 static STOCK: Constant<Gamma<f64>> =

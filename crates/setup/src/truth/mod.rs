@@ -21,7 +21,7 @@ use squall_core::dataset::{Dataset, DatasetError};
 use squall_core::filter::FilterError;
 use squall_core::schema::Metric;
 use squall_core::truth::{Answer, Truth, TruthError, TruthKey};
-use squall_core::workload::Workload;
+use squall_core::workload::{QueryVectors, Workload};
 use tokio_util::sync::CancellationToken;
 
 use self::query::Query;
@@ -78,8 +78,9 @@ pub fn ground_truth(
     let answerable: Vec<bool> =
         workload.filters.iter().map(|filter| filter.matching(&sample).is_ok()).collect();
     queries.retain(|query| query.filter.is_none_or(|filter| answerable[usize::from(filter)]));
+    let vectors = QueryVectors::new(workload)?;
     let vector = |query: &Query, vector: &mut [f32]| {
-        workload.vector(query.kind, query.number, vector);
+        vectors.vector(query.kind, query.number, vector);
         // As the server receives it.
         dataset.vector_type().round(vector);
     };

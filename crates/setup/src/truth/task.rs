@@ -61,7 +61,10 @@ impl TruthConfig {
         Ok(Self {
             neighbours,
             data: PathBuf::from(settings.required("data", |text| Ok(text.to_owned()))?),
-            workload: Workload::reference(workload_seed, dataset.dimension()),
+            workload: Workload {
+                source: dataset.query_source(),
+                ..Workload::reference(workload_seed, dataset.dimension())
+            },
             threads,
         })
     }

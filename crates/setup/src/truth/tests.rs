@@ -43,7 +43,7 @@ fn naive(
 ) -> Vec<(f64, i64)> {
     let dimension = dataset.dimension() as usize;
     let mut query = vec![0.0; dimension];
-    workload.vector(answer.kind, answer.query, &mut query);
+    QueryVectors::new(workload).unwrap().vector(answer.kind, answer.query, &mut query);
     dataset.vector_type().round(&mut query);
     let mut vectors = vec![0.0; rows as usize * dimension];
     dataset.vectors(0, &mut vectors).unwrap();
@@ -139,7 +139,8 @@ fn truth_does_not_depend_on_the_threads_or_the_passes() {
         progress: &|_| {},
         cancel: &cancel,
     };
-    let vector = |query: &Query, vector: &mut [f32]| workload.vector(query.kind, query.number, vector);
+    let vectors = QueryVectors::new(&workload).unwrap();
+    let vector = |query: &Query, vector: &mut [f32]| vectors.vector(query.kind, query.number, vector);
     let mut answers = Vec::new();
     for group in query::of_workload(&workload).chunks(50) {
         let batch = Batch::new(group, 33, &vector).unwrap();

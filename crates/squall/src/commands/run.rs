@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 use squall_core::config::Settings;
+use squall_core::dataset::{Dataset, Identity};
 use squall_core::keys::Command;
 use squall_core::plan::{Load, Plan, Shard};
 use squall_core::run_config::{RunConfig, asks_filtered};
@@ -52,6 +53,7 @@ pub(crate) async fn drive(
     let filters = if asks_filtered(&plan.classes) { plan.workload.filters.as_slice() } else { &[] };
     let preflight = squall_run::preflight(&endpoint, &plan.server, dimension, filters).await?;
     plan.workload.dimension = preflight.dimension;
+    plan.workload.source = query_source(preflight.identity.as_ref());
 
     let signals = Signals::listen().map_err(Failure::failed)?;
     let (stop, stop_signal) = Stop::new();
@@ -80,6 +82,18 @@ pub(crate) async fn drive(
         return Err(error.into());
     }
     Ok(verdict_exit(&analysis?.summary))
+}
+
+/// What queries are drawn from: what the collection was filled with decides.
+fn query_source(identity: Option<&Identity>) -> Option<String> {
+    let identity = identity?;
+    match Dataset::from_id(&identity.dataset) {
+        Ok(dataset) => dataset.query_source(),
+        Err(error) => {
+            eprintln!("note: {error}; the queries are unit vectors that have nothing to do with its rows");
+            None
+        }
+    }
 }
 
 /// Locust's ways of running on several machines.

@@ -2,6 +2,8 @@
 
 use clap::ArgMatches;
 use squall_core::config::Settings;
+use squall_core::describe;
+use squall_core::filter::reference_filters;
 use squall_core::keys::Command;
 use squall_core::plan::ServerTarget;
 use squall_milvus::Endpoint;
@@ -32,9 +34,25 @@ pub(crate) async fn execute(matches: &ArgMatches) -> Result<Exit, Failure> {
     for note in config.dataset.notes() {
         eprintln!("note: {note}");
     }
+    if matches.get_flag("describe") {
+        return describe(&config, matches);
+    }
     let report = seed(&config, &endpoint(&config.server, &settings)?).await?;
     if matches.get_one::<String>("format").is_some_and(|format| format == "json") {
         println!("{}", serde_json::to_string_pretty(&report).map_err(Failure::failed)?);
+    }
+    Ok(Exit::Done)
+}
+
+/// Prints what would be made.
+fn describe(config: &SetupConfig, matches: &ArgMatches) -> Result<Exit, Failure> {
+    let filters = reference_filters();
+    let description =
+        describe::describe(&config.dataset, config.rows, &filters, &config.index).map_err(Failure::failed)?;
+    if matches.get_one::<String>("format").is_some_and(|format| format == "json") {
+        println!("{}", serde_json::to_string_pretty(&description).map_err(Failure::failed)?);
+    } else {
+        println!("{description}");
     }
     Ok(Exit::Done)
 }
