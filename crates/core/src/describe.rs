@@ -117,9 +117,7 @@ pub fn describe(
     let chunks = rows.div_ceil(CHUNK);
     for number in 0..chunks.min(CHUNKS) {
         // All chunks in order, or as many as are read, evenly spread.
-        let first =
-            if chunks <= CHUNKS { number } else { (number as u128 * chunks as u128 / CHUNKS as u128) as u64 }
-                * CHUNK;
+        let first = if chunks <= CHUNKS { number } else { number * chunks / CHUNKS } * CHUNK;
         let count = CHUNK.min(rows - first) as usize;
         let scalars = dataset.scalars(first, count)?;
         for (field, reading) in schema.fields.iter().zip(&mut readings) {

@@ -10,7 +10,10 @@ const SETTINGS: [&str; 4] = ["clusters", "intrinsic-dim", "cluster-skew", "corre
 /// Says that another kind of dataset has none of these settings.
 pub(crate) fn refuse(settings: &Settings) -> Result<(), ConfigError> {
     match SETTINGS.into_iter().find(|name| settings.text(name).is_some()) {
-        Some(name) => Err(settings.error(name, "only clustered datasets have it; use --dataset clustered")),
+        Some(name) => {
+            let reason = "only clustered datasets have it; use --dataset clustered";
+            Err(settings.error(name, reason.to_owned()))
+        }
         None => Ok(()),
     }
 }

@@ -281,7 +281,9 @@ mod tests {
 
     /// How much the cluster says of the category, in nats.
     fn mutual_information(dataset: &Clustered, rows: u64) -> f64 {
-        let (mut both, mut by_cluster, mut by_category) = (HashMap::new(), HashMap::new(), HashMap::new());
+        let mut both: HashMap<(u32, &str), f64> = HashMap::new();
+        let mut by_cluster: HashMap<u32, f64> = HashMap::new();
+        let mut by_category: HashMap<&str, f64> = HashMap::new();
         for row in 0..rows {
             let (cluster, category) = (dataset.cluster(row), dataset.row(row).category);
             *both.entry((cluster, category)).or_insert(0.0) += 1.0;
@@ -291,7 +293,7 @@ mod tests {
         let rows = rows as f64;
         both.iter()
             .map(|((cluster, category), count)| {
-                count / rows * (count * rows / (by_cluster[cluster] * by_category[category]) as f64).ln()
+                count / rows * (count * rows / (by_cluster[cluster] * by_category[category])).ln()
             })
             .sum()
     }
@@ -315,9 +317,10 @@ mod tests {
                 assert!((found - weight).abs() < 0.01, "{correlation}: {category} {found}, not {weight}");
             }
             // Quantiles of log-normal(4, 1.5): one and two deviations about the median.
-            for (deviate, below) in [(-2.0, 0.0228), (-1.0, 0.1587), (0.0, 0.5), (1.0, 0.8413), (2.0, 0.9772)]
+            for (deviate, below) in
+                [(-2.0_f64, 0.0228), (-1.0, 0.1587), (0.0, 0.5), (1.0, 0.8413), (2.0, 0.9772)]
             {
-                let found = share(&|row| row.price < (4.0 + 1.5 * deviate as f64).exp());
+                let found = share(&|row| row.price < (4.0 + 1.5 * deviate).exp());
                 assert!(
                     (found - below).abs() < 0.01,
                     "{correlation}: {found} of prices below {deviate}, not {below}"

@@ -278,10 +278,10 @@ impl Dataset {
         let rows = |vectors| (first..).zip(<[f32]>::chunks_exact_mut(vectors, dimension));
         match &self.source {
             Source::Reference(reference) => {
-                rows(vectors).for_each(|(row, vector)| reference.vector(row, vector))
+                rows(vectors).for_each(|(row, vector)| reference.vector(row, vector));
             }
             Source::Clustered(clustered) => {
-                rows(vectors).for_each(|(row, vector)| clustered.vector(row, vector))
+                rows(vectors).for_each(|(row, vector)| clustered.vector(row, vector));
             }
             Source::File(file) => file.vectors(first, vectors)?,
         }
