@@ -69,7 +69,7 @@ pub(crate) async fn look(
 
 /// What a collection's schema tells of its dataset.
 #[derive(Debug, PartialEq, Eq)]
-enum Told {
+pub(crate) enum Told {
     /// It is the one that was asked for.
     Same,
     /// It is another one; why, in a phrase.
@@ -78,7 +78,8 @@ enum Told {
     Nothing,
 }
 
-fn identity(schema: &CollectionSchema, config: &SetupConfig) -> Told {
+/// What the schema tells of the dataset that `config` wants.
+pub(crate) fn identity(schema: &CollectionSchema, config: &SetupConfig) -> Told {
     let expected = config.schema();
     if schema.description == expected.description {
         return Told::Same;
@@ -104,7 +105,7 @@ fn identity(schema: &CollectionSchema, config: &SetupConfig) -> Told {
 
 /// Servers add parameters of their own to an index; it is the same one when it has all that was
 /// asked for.
-fn other_index(found: &IndexSpec, wanted: &IndexSpec) -> Option<String> {
+pub(crate) fn other_index(found: &IndexSpec, wanted: &IndexSpec) -> Option<String> {
     let has = |(name, value): &(String, String)| {
         // Milvus Lite keeps no build parameters; what is not said is not different.
         found.params.iter().find(|(known, _)| known == name).is_none_or(|(_, known)| known == value)

@@ -9,7 +9,7 @@
 //! truth (exact neighbours of the queries, while the server loads)
 //! ```
 //!
-//! [`seed`] does all of it and tells what it does through [`Event`]s; nothing is printed here.
+//! [`inspect`] looks at what is there and changes nothing. [`seed`] does all of it and tells what it does through [`Event`]s; nothing is printed here.
 
 mod config;
 mod encoder;
@@ -35,3 +35,4 @@ pub use encoder::{EncodedBatch, Encoder, EncoderPool};
 pub use error::SetupError;
 pub use event::{Event, Events, Phase};
 pub use seed::{Outcome, PhaseTime, SetupReport, seed};
+pub use verify::{Check, Inspection, inspect};

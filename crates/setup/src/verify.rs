@@ -1,4 +1,11 @@
-//! Verifying: all rows counted, some of them read back and compared bit by bit.
+//! Verifying: all rows counted, some of them read back and compared bit by bit; by itself
+//! ([`inspect`]) it looks at everything else, too.
+
+mod inspect;
+mod keys;
+mod recall;
+
+pub use inspect::{Check, Inspection, inspect};
 
 use rand::RngExt;
 use squall_core::batch::{RowBatch, Values};
@@ -50,6 +57,33 @@ pub(crate) async fn read_back(
         events.progress(Phase::Verify, (done as u64 + 1) * 20);
     }
     Ok(())
+}
+
+/// Most bytes of vectors that are asked for at a time.
+const ANSWER_BYTES: usize = 1 << 20;
+
+/// Reads these rows back; those that are not as they should be, with the first field that is not.
+async fn read_rows(
+    admin: &Admin,
+    config: &SetupConfig,
+    rows: &[u64],
+) -> Result<Vec<(u64, String)>, SetupError> {
+    let fields: Vec<String> =
+        config.dataset.schema(config.rows).fields.into_iter().map(|field| field.name).collect();
+    let mut wrong = Vec::new();
+    let together = (ANSWER_BYTES / (config.dataset.dimension() as usize * 4)).clamp(1, 100);
+    for chunk in rows.chunks(together) {
+        let ids: Vec<String> = chunk.iter().map(u64::to_string).collect();
+        let filter = format!("{ID_FIELD} in [{}]", ids.join(", "));
+        let answer = admin.query(&config.server.collection, &filter, &fields, chunk.len() as u32).await?;
+        for &row in chunk {
+            match compare(config, row, &answer) {
+                Err(SetupError::Row { row, field, .. }) => wrong.push((row, field)),
+                result => result?,
+            }
+        }
+    }
+    Ok(wrong)
 }
 
 /// Compares `row` as it was read back with the row as it is.

@@ -66,6 +66,27 @@ fn setup() -> Command {
                 .help_heading("Data"),
         )
         .arg(format_flag("the closing table, or the description,"))
+        .args_conflicts_with_subcommands(true)
+        .subcommand(setup_verify())
+}
+
+fn setup_verify() -> Command {
+    Command::new("verify")
+        .about("Look at a collection that setup has made, and say what is wrong and how to mend it")
+        .long_about(
+            "Look at a collection that setup has made, and say what is wrong and how to mend it.\n\n\
+             Give the settings that it was made with. It looks at the dataset's identity, the index, whether the \
+             collection is loaded, the number of rows, whether each key has one row, 1,000 random rows byte by \
+             byte, and the recall of 100 searches. It changes nothing. Exit code 1 when anything is wrong.",
+        )
+        .args(settings(keys::Command::Setup))
+        .args(files())
+        .arg(
+            flag("auto-id")
+                .help("The server made the keys: rows are counted and no more")
+                .help_heading("Data"),
+        )
+        .arg(format_flag("what was found"))
 }
 
 fn run() -> Command {

@@ -1,5 +1,7 @@
 //! `squall setup`.
 
+mod verify;
+
 use clap::ArgMatches;
 use squall_core::config::Settings;
 use squall_core::describe;
@@ -18,6 +20,9 @@ use crate::progress;
 use crate::signals::Signals;
 
 pub(crate) async fn execute(matches: &ArgMatches) -> Result<Exit, Failure> {
+    if let Some(("verify", matches)) = matches.subcommand() {
+        return verify::execute(matches).await;
+    }
     let (settings, notes) = layers::settings(Command::Setup, matches)?;
     for note in notes {
         eprintln!("note: {note}");
@@ -106,7 +111,7 @@ pub(crate) async fn seed(config: &SetupConfig, endpoint: &Endpoint) -> Result<Se
     Ok(report)
 }
 
-fn interrupted(config: &SetupConfig) -> Failure {
+pub(super) fn interrupted(config: &SetupConfig) -> Failure {
     squall_setup::SetupError::Interrupted { collection: config.server.collection.clone() }.into()
 }
 
