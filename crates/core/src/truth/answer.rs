@@ -49,7 +49,7 @@ impl Answer {
             return Err(format!("{matching_rows} matching rows of {}", key.rows));
         }
         let least = (*matching_rows).min(u64::from(key.k)) as usize;
-        let most = (*matching_rows).min(key.k as u64 + MOST_TIES as u64) as usize;
+        let most = (*matching_rows).min(u64::from(key.k) + MOST_TIES as u64) as usize;
         if !(least..=most).contains(&ids.len()) {
             return Err(format!("{} ids of {matching_rows} matching rows", ids.len()));
         }

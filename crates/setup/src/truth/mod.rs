@@ -62,6 +62,7 @@ pub enum GroundTruthError {
 ///
 /// # Errors
 /// When a row cannot be read or has no distance, and when it was cancelled.
+#[expect(clippy::too_many_arguments, reason = "each is a thing of its own, and there is one caller")]
 pub fn ground_truth(
     dataset: &Dataset,
     rows: u64,

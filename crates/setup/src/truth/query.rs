@@ -104,8 +104,8 @@ fn sum(a: &[f32], b: &[f32], term: impl Fn(f64, f64) -> f64) -> f64 {
     let (a, a_rest) = a.as_chunks::<8>();
     let (b, b_rest) = b.as_chunks::<8>();
     for (a, b) in a.iter().zip(b) {
-        for lane in 0..8 {
-            lanes[lane] += term(f64::from(a[lane]), f64::from(b[lane]));
+        for ((lane, a), b) in lanes.iter_mut().zip(a).zip(b) {
+            *lane += term(f64::from(*a), f64::from(*b));
         }
     }
     let rest: f64 = a_rest.iter().zip(b_rest).map(|(a, b)| term(f64::from(*a), f64::from(*b))).sum();
