@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn rows_as_near_as_the_last_may_stand_for_it() {
-        let ties = answer(&[7, 3, 9, 1], &[0.5, 1.0, 1.0, 1.000_000_9], 50);
+        let ties = answer(&[7, 3, 9, 1], &[0.5, 1.0, 1.0, 1.0 + 8.0 * f32::EPSILON], 50);
         for other in [3, 9, 1] {
             assert_eq!(ties.recall(Metric::L2, 2, &[7, other], 2), Some(1.0), "{other}");
         }

@@ -190,7 +190,6 @@ impl Grpc {
             num_partitions: layout.partitions.map_or(0, i64::from),
             consistency_level: consistency.number(),
             properties: self.kept_description(&schema.description),
-            ..CreateCollectionRequest::default()
         };
         let operation = format!("create collection `{name}`");
         let mut client = self.client.clone();
