@@ -1,12 +1,12 @@
 //! From settings to a plan: every value is parsed and checked here, before anything is sent.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
 use crate::config::{ConfigError, Settings};
-use crate::dataset::DIMENSIONS;
+use crate::dataset::{DIMENSIONS, DatasetError};
 use crate::plan::{Class, Load, Plan, ServerTarget, ThinkTime, reference_classes};
 use crate::request::{RequestError, Requests};
 use crate::schedule::{Arrivals, Stage, StageKind};
@@ -39,9 +39,13 @@ impl RunConfig {
     /// Parses and checks the settings of `squall run`.
     pub fn new(settings: &Settings) -> Result<Self, ConfigError> {
         let mut notes = Vec::new();
-        let dimension = settings.parse("dimension", parse_dimension)?;
+        let mut dimension = settings.parse("dimension", parse_dimension)?;
         let mut workload =
             Workload::reference(settings.required("workload-seed", number::<u64>)?, dimension.unwrap_or(768));
+        if settings.text("queries").is_some() {
+            workload = with_queries(settings, workload, dimension, &mut notes)?;
+            dimension = Some(workload.dimension);
+        }
         workload.zipf_exponent = settings.required("zipf-parameter", number::<f64>)?;
         let classes = classes(settings, &workload, &mut notes)?;
         let load = load(settings, &mut notes)?;
@@ -223,6 +227,26 @@ pub fn positive<T: FromStr + PartialOrd + From<u8>>(text: &str) -> Result<T, Str
         Ok(value) if value >= T::from(1) => Ok(value),
         _ => Err(format!("`{text}` is not a whole number of at least 1 that fits here")),
     }
+}
+
+/// The workload with the query vectors of the file that `queries` names, which must have the dimension
+/// that is wanted.
+pub fn with_queries(
+    settings: &Settings,
+    workload: Workload,
+    wanted: Option<u32>,
+    notes: &mut Vec<String>,
+) -> Result<Workload, ConfigError> {
+    let Some(path) = settings.text("queries").map(Path::new) else { return Ok(workload) };
+    let failed = |error: DatasetError| settings.error("queries", error.to_string());
+    let workload = workload.with_query_file(path).map_err(failed)?;
+    if let Some(wanted) = wanted.filter(|wanted| *wanted != workload.dimension) {
+        let (path, found) = (path.display(), workload.dimension);
+        let reason = format!("the queries of {path} have {found} components, not {wanted}");
+        return Err(settings.error("queries", reason));
+    }
+    notes.extend(workload.query_note().map_err(failed)?);
+    Ok(workload)
 }
 
 /// Reads a vector dimension that Milvus takes.

@@ -3,9 +3,12 @@
 //! Query `q` of a kind is a function of (dataset, workload seed, q); which one a request asks is
 //! decided by [`crate::request`].
 
+use std::path::{Path, PathBuf};
+
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
+use crate::dataset::file::FileQueries;
 use crate::dataset::reference::unit_vector;
 use crate::dataset::{Clustered, Dataset, DatasetError};
 use crate::filter::{Filter, reference_filters};
@@ -73,6 +76,10 @@ pub struct Workload {
     /// the reference has them, else the identity of a dataset near whose rows they lie.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
+    /// The file that the query vectors come from, where they come from one. Its content is what
+    /// `source` tells, so where it lies is no part of what is asked.
+    #[serde(skip)]
+    pub query_file: Option<PathBuf>,
 }
 
 impl Workload {
@@ -88,6 +95,51 @@ impl Workload {
             zipf_exponent: 1.5,
             filters: reference_filters(),
             source: None,
+            query_file: None,
+        }
+    }
+
+    /// The same workload with the query vectors of a file, of which this one takes the dimension:
+    /// query `q` of a kind is row `q`, counted on over the hot, the filtered and the rare queries, and
+    /// round the file's rows where it has fewer.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or has a query that is no vector.
+    pub fn with_query_file(mut self, path: &Path) -> Result<Self, DatasetError> {
+        let queries = self.file_queries(path)?;
+        self.dimension = queries.dimension();
+        self.source = Some(queries.id().to_owned());
+        self.query_file = Some(path.to_owned());
+        Ok(self)
+    }
+
+    fn file_queries(&self, path: &Path) -> Result<FileQueries, DatasetError> {
+        let all = QueryKind::ALL.into_iter().map(|kind| u64::from(self.queries(kind))).sum();
+        Ok(FileQueries::open(path, all)?)
+    }
+
+    /// What a user should know of the queries of a file: that several share a vector.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn query_note(&self) -> Result<Option<String>, DatasetError> {
+        let Some(path) = &self.query_file else { return Ok(None) };
+        let held = self.file_queries(path)?.distinct();
+        let all: u64 = QueryKind::ALL.into_iter().map(|kind| u64::from(self.queries(kind))).sum();
+        Ok((held < all).then(|| {
+            format!(
+                "the workload asks {all} queries and takes {held} vectors from {}: several queries share a vector",
+                path.display()
+            )
+        }))
+    }
+
+    /// The row of a query file that query 0 of a kind is.
+    fn first_row(&self, kind: QueryKind) -> u64 {
+        match kind {
+            QueryKind::Common => 0,
+            QueryKind::Filtered => u64::from(self.hot_queries),
+            QueryKind::Rare => u64::from(self.hot_queries) + u64::from(self.filtered_pairs),
         }
     }
 
@@ -133,6 +185,8 @@ enum QuerySource {
     Independent,
     /// Drawn as the rows of this dataset are.
     Clustered(Clustered),
+    /// The rows of a file, and the row that query 0 of each kind is, in the order of the kinds.
+    File(FileQueries, [u64; 3]),
 }
 
 impl QueryVectors {
@@ -142,6 +196,14 @@ impl QueryVectors {
     /// When this version cannot draw from the workload's source.
     pub fn new(workload: &Workload) -> Result<Self, DatasetError> {
         let source = match &workload.source {
+            Some(id) if workload.query_file.is_some() => {
+                let path = workload.query_file.as_deref().expect("there is one");
+                let queries = workload.file_queries(path)?;
+                if queries.id() != id || queries.dimension() != workload.dimension {
+                    return Err(DatasetError::Queries { id: id.clone(), dimension: workload.dimension });
+                }
+                QuerySource::File(queries, QueryKind::ALL.map(|kind| workload.first_row(kind)))
+            }
             None => QuerySource::Independent,
             Some(id) => match Dataset::from_id(id)?.into_clustered() {
                 Some(clustered) if clustered.dimension() == workload.dimension => {
@@ -167,6 +229,11 @@ impl QueryVectors {
             QuerySource::Independent => {
                 unit_vector(self.seed, u64::from(number), kind.field(), self.dimension, vector);
             }
+            QuerySource::File(queries, first_rows) => {
+                let place = QueryKind::ALL.iter().position(|known| *known == kind);
+                let first = first_rows[place.expect("every kind is among all kinds")];
+                queries.vector(first + u64::from(number), vector);
+            }
             QuerySource::Clustered(clustered) => {
                 clustered.query(self.seed, u64::from(number), kind.field(), vector);
             }
@@ -178,6 +245,39 @@ impl QueryVectors {
 mod tests {
     use super::*;
     use crate::dataset::Clusters;
+
+    #[test]
+    fn queries_of_a_file_are_its_rows_hot_ones_first() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("queries.fbin");
+        let head = [1_500_u32.to_le_bytes(), 2_u32.to_le_bytes()].concat();
+        let rows: Vec<u8> = (0..3_000).flat_map(|i| (i as f32).to_le_bytes()).collect();
+        std::fs::write(&path, [head, rows].concat()).unwrap();
+        let workload = Workload::reference(1, 8).with_query_file(&path).unwrap();
+        assert_eq!(workload.dimension, 2);
+        assert_ne!(workload.id(), Workload::reference(1, 2).id());
+        assert!(workload.query_note().unwrap().unwrap().contains("12000 queries and takes 1500 vectors"));
+        let queries = QueryVectors::new(&workload).unwrap();
+        // 1,000 hot queries, 1,000 pairs, and round the file's 1,500 rows.
+        for (kind, number, row) in [
+            (QueryKind::Common, 0, 0),
+            (QueryKind::Common, 999, 999),
+            (QueryKind::Filtered, 0, 1_000),
+            (QueryKind::Filtered, 600, 100),
+            (QueryKind::Rare, 0, 500),
+        ] {
+            let mut vector = [0.0; 2];
+            queries.vector(kind, number, &mut vector);
+            assert_eq!(vector, [row as f32 * 2.0, row as f32 * 2.0 + 1.0], "{kind} {number}");
+        }
+        // Another place is the same workload, another content is not.
+        let other = directory.path().join("other.fbin");
+        std::fs::copy(&path, &other).unwrap();
+        assert_eq!(Workload::reference(1, 8).with_query_file(&other).unwrap().id(), workload.id());
+        std::fs::write(&path, [[1_u32.to_le_bytes(), 2_u32.to_le_bytes()].concat(), vec![0; 8]].concat())
+            .unwrap();
+        assert!(QueryVectors::new(&workload).is_err(), "the file has changed since");
+    }
 
     #[test]
     fn the_kinds_ask_different_vectors() {

@@ -53,7 +53,10 @@ pub(crate) async fn drive(
     let filters = if asks_filtered(&plan.classes) { plan.workload.filters.as_slice() } else { &[] };
     let preflight = squall_run::preflight(&endpoint, &plan.server, dimension, filters).await?;
     plan.workload.dimension = preflight.dimension;
-    plan.workload.source = query_source(preflight.identity.as_ref());
+    // A file of queries is asked as it is, whatever the collection was filled with.
+    if plan.workload.query_file.is_none() {
+        plan.workload.source = query_source(preflight.identity.as_ref());
+    }
 
     let signals = Signals::listen().map_err(Failure::failed)?;
     let (stop, stop_signal) = Stop::new();
@@ -89,6 +92,12 @@ fn query_source(identity: Option<&Identity>) -> Option<String> {
     let identity = identity?;
     match Dataset::from_id(&identity.dataset) {
         Ok(dataset) => dataset.query_source(),
+        Err(_) if identity.dataset.starts_with("file-") => {
+            eprintln!(
+                "note: the collection was filled from a file; the queries are unit vectors that have nothing to do with its rows, give --queries FILE to ask others"
+            );
+            None
+        }
         Err(error) => {
             eprintln!("note: {error}; the queries are unit vectors that have nothing to do with its rows");
             None
