@@ -1,10 +1,16 @@
 //! `cargo xtask milvus`: a real Milvus to work against.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use anyhow::Context;
 
 use crate::{
     provision,
-    servers::{detached, milvus, ports},
+    servers::{Held, detached, milvus, ports},
     workspace,
 };
 
@@ -47,6 +53,9 @@ struct Up {
     /// Begin without data
     #[arg(long)]
     clean: bool,
+    /// Stay in the foreground, and stop the server when standard input ends, however that comes
+    #[arg(long)]
+    exit_with_stdin: bool,
     /// Any setting of milvus.yaml, e.g. --set quotaAndLimits.dql.enabled=true
     #[arg(long, value_name = "PATH=VALUE", value_parser = setting)]
     set: Vec<(String, String)>,
@@ -106,6 +115,13 @@ fn start(up: &Up) -> anyhow::Result<()> {
     };
     let prepared = milvus::prepare(&provision::milvus()?, &dir, &options)?;
     eprintln!("starting {NAME} in {}", dir.display());
+    if up.exit_with_stdin {
+        let held = Held::start(&prepared)?;
+        detached::print(&held.address);
+        io::stdout().flush().context("failed to print the address")?;
+        io::copy(&mut io::stdin().lock(), &mut io::sink()).context("failed to read standard input")?;
+        return Ok(());
+    }
     detached::up(&prepared)?;
     detached::print(&prepared.address);
     Ok(())

@@ -40,6 +40,8 @@ What tests find in their environment:
   SQUALL_TEST_MILVUS_URI        Milvus 2.3.5, without authorization
   SQUALL_TEST_MILVUS_METRICS    its Prometheus metrics (URL)
   SQUALL_TEST_MILVUS_AUTH_URI   Milvus 2.3.5 that wants the token `root:Milvus`
+  SQUALL_TEST_XTASK             this program, to start a Milvus 2.3.5 that a test may stop:
+                                `milvus up --dir DIR --port 0 --metrics-port 0 --exit-with-stdin`
   SQUALL_TEST_MILVUS_LITE_URI   Milvus Lite 3.2.2
   SQUALL_TEST_PYTHON            interpreter with pymilvus, duckdb, polars, numpy, locust
   SQUALL_TEST_NODE_DIR          directory whose node_modules has @zilliz/milvus2-sdk-node
@@ -50,6 +52,8 @@ A test that lacks a part prints `SKIPPED <test name>: <reason>`, appends the lin
 `<test name>: <reason>` to the file named by SQUALL_TEST_SKIPPED_FILE where that is set, and returns.
 
 Servers are shared by all tests, which run in parallel: use collection names of your own, drop them.
+SQUALL_TEST_KILLS=20 in your own environment lets the tests that kill setup do so that often on each
+server; by default the real one sees fewer.
 SQUALL_CACHE names a directory in which provisioned parts are kept instead of the target directory.";
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {

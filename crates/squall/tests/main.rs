@@ -5,4 +5,7 @@ mod demo;
 mod interrupted;
 mod real_servers;
 mod sandbox_flow;
+mod setup_broken_off;
+mod setup_refused;
+mod setup_verify;
 mod support;

@@ -188,3 +188,56 @@ pub(crate) fn files_below(directory: &Path) -> Vec<PathBuf> {
     }
     files
 }
+
+/// A Milvus 2.3.5 of the test's own, which it may stop and start again; it ends with this value.
+pub(crate) struct OwnMilvus {
+    pub(crate) uri: String,
+    xtask: String,
+    directory: TempDir,
+    running: Option<(Child, ChildStdin)>,
+}
+
+impl OwnMilvus {
+    /// Starts one on free ports; `xtask` is what SQUALL_TEST_XTASK names.
+    pub(crate) fn start(xtask: &str) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let mut milvus = Self { uri: String::new(), xtask: xtask.to_owned(), directory, running: None };
+        milvus.up("0");
+        milvus
+    }
+
+    fn up(&mut self, port: &str) {
+        let mut child = Command::new(&self.xtask)
+            .args(["milvus", "up", "--metrics-port", "0", "--exit-with-stdin", "--port", port, "--dir"])
+            .arg(self.directory.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("xtask starts");
+        let stdin = child.stdin.take().expect("it is piped");
+        let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+        let uri = lines.find_map(|line| line.expect("a line").strip_prefix("uri ").map(str::to_owned));
+        self.uri = uri.expect("Milvus starts and its URI is printed");
+        self.running = Some((child, stdin));
+    }
+
+    /// Stops the server; its data stays.
+    pub(crate) fn stop(&mut self) {
+        if let Some((mut child, stdin)) = self.running.take() {
+            drop(stdin);
+            let _ = child.wait();
+        }
+    }
+
+    /// Starts it again where it was.
+    pub(crate) fn start_again(&mut self) {
+        let port = self.uri.rsplit(':').next().expect("a URI has a port").to_owned();
+        self.up(&port);
+    }
+}
+
+impl Drop for OwnMilvus {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

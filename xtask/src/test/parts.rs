@@ -1,6 +1,6 @@
 //! The real parts that tests use: provisioned, servers started, named in the tests' environment.
 
-use std::{ffi::OsString, panic, path::Path, process::Command, thread};
+use std::{env, ffi::OsString, panic, path::Path, process::Command, thread};
 
 use crate::{
     provision,
@@ -60,7 +60,10 @@ impl Parts {
         let metrics = plain.as_ref().map_err(Clone::clone).and_then(|held| {
             held.address.metrics.clone().map(OsString::from).ok_or_else(|| "it has no metrics".to_owned())
         });
+        // A test that stops a server needs one of its own: `$SQUALL_TEST_XTASK milvus up --exit-with-stdin`.
+        let xtask = milvus.and_then(|_| part(env::current_exe().map_err(Into::into)));
         let variables = vec![
+            ("SQUALL_TEST_XTASK", xtask.map(Into::into)),
             ("SQUALL_TEST_MILVUS_URI", uri(&plain)),
             ("SQUALL_TEST_MILVUS_METRICS", metrics),
             ("SQUALL_TEST_MILVUS_AUTH_URI", uri(&auth)),

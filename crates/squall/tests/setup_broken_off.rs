@@ -1,0 +1,180 @@
+//! Setup that is killed, or whose server goes away: in the end each row is there once, as it should be.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use squall_core::batch::Values;
+use squall_core::dataset::{Dataset, ID_FIELD};
+use squall_core::schema::{Consistency, Transport};
+use squall_milvus::Endpoint;
+use squall_milvus::admin::Admin;
+
+use crate::support::{Done, OwnMilvus, SandboxProcess, Workplace, real_part};
+
+const DIMENSION: u32 = 16;
+
+/// Asserts that the collection has the rows `0 .. rows` of the default dataset, each once and equal bit
+/// by bit.
+fn assert_each_row_once(uri: &str, collection: &str, rows: u64, when: &str) {
+    const TOGETHER: u64 = 2_000;
+
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let endpoint = Endpoint::new(uri, None, None).unwrap();
+        let admin = Admin::connect(&endpoint, Transport::Grpc).await.unwrap();
+        // A count sees a key's every row, a query one of them.
+        let found = admin.count(collection, None, Consistency::Strong).await.unwrap();
+        assert_eq!(found, rows, "{when}: rows");
+        let dataset = Dataset::reference(42, DIMENSION).unwrap();
+        let fields: Vec<String> = dataset.schema(rows).fields.into_iter().map(|field| field.name).collect();
+        for first in (0..rows).step_by(TOGETHER as usize) {
+            let count = TOGETHER.min(rows - first);
+            let filter = format!("{ID_FIELD} >= {first} && {ID_FIELD} < {}", first + count);
+            let found = admin.query(collection, &filter, &fields, count as u32).await.unwrap();
+            let Some(Values::Int64(ids)) = found.column(ID_FIELD) else { panic!("{when}: no keys") };
+            let mut order: Vec<usize> = (0..ids.len()).collect();
+            order.sort_unstable_by_key(|&position| ids[position]);
+            let expected = dataset.batch(first, count as usize).unwrap();
+            for column in &expected.columns {
+                let found = found.column(&column.name).unwrap_or_else(|| panic!("{when}: {}", column.name));
+                let sorted = in_order(found, &order);
+                assert_eq!(sorted, column.values, "{when}: {} of rows {first} ff.", column.name);
+            }
+        }
+    });
+}
+
+fn in_order(values: &Values, order: &[usize]) -> Values {
+    fn pick<T: Clone>(values: &[T], order: &[usize]) -> Vec<T> {
+        order.iter().map(|&position| values[position].clone()).collect()
+    }
+    match values {
+        Values::Int64(values) => Values::Int64(pick(values, order)),
+        Values::Double(values) => Values::Double(pick(values, order)),
+        Values::VarChar(values) => Values::VarChar(pick(values, order)),
+        Values::FloatVector { dimension, values } => {
+            let vectors: Vec<&[f32]> = values.chunks(*dimension as usize).collect();
+            Values::FloatVector { dimension: *dimension, values: pick(&vectors, order).concat() }
+        }
+        other => panic!("the reference dataset has no {other:?}"),
+    }
+}
+
+/// How often setup is killed: `SQUALL_TEST_KILLS`, or else `unless_given`.
+fn kills(unless_given: u32) -> u32 {
+    std::env::var("SQUALL_TEST_KILLS").map_or(unless_given, |kills| kills.parse().expect("a number"))
+}
+
+/// Different moments each time, printed so that they can be had again with SQUALL_TEST_SEED.
+fn moments(count: u32) -> Vec<f64> {
+    let seed = std::env::var("SQUALL_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed: u64 = seed.unwrap_or_else(|| {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        now.expect("it is later than 1970").as_nanos() as u64
+    });
+    println!("SQUALL_TEST_SEED={seed}");
+    let mut state = seed;
+    let draw = || {
+        // SplitMix64 (Steele, Lea, Flood 2014).
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut bits = state;
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (bits ^ (bits >> 31)) as f64 / 2_f64.powi(64)
+    };
+    std::iter::repeat_with(draw).take(count as usize).collect()
+}
+
+/// Kills setup at random moments of its time, resumes it, and looks at every row.
+fn survives_kills(uri: &str, rows: u64, insert_rate: u64, kills: u32) {
+    let place = Workplace::new();
+    let collection = format!("squall_killed_{}", std::process::id());
+    let setup = format!(
+        "setup --uri {uri} --collection-name {collection} --num-vectors {rows} --dimension {DIMENSION} \
+         --batch-size 250 --insert-rate {insert_rate} --index FLAT --settle 0s --ground-truth 0"
+    );
+    let started = Instant::now();
+    place.line(&format!("{setup} --drop-existing")).expect(0);
+    let whole = started.elapsed();
+    assert_each_row_once(uri, &collection, rows, "left alone");
+    for (number, share) in moments(kills).into_iter().enumerate() {
+        let after = whole.mul_f64(share);
+        let when = format!("kill {number}, after {after:.3?} of {whole:.3?}");
+        println!("{when}");
+        let line = format!("{setup} --drop-existing");
+        let mut child = place
+            .squall(line.split_whitespace())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the program starts");
+        std::thread::sleep(after);
+        child.kill().expect("it can be killed");
+        child.wait().expect("it ends");
+        let done = place.line(&format!("{setup} --resume"));
+        assert_eq!(done.code, Some(0), "{when}:\n{}", done.stderr);
+        assert_each_row_once(uri, &collection, rows, &when);
+    }
+    drop_collection(uri, &collection);
+}
+
+fn drop_collection(uri: &str, collection: &str) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let endpoint = Endpoint::new(uri, None, None).unwrap();
+        let admin = Admin::connect(&endpoint, Transport::Grpc).await.unwrap();
+        admin.drop_collection(collection).await.unwrap();
+    });
+}
+
+#[test]
+fn a_killed_setup_is_resumed_on_the_sandbox() {
+    let sandbox = SandboxProcess::start(&[]);
+    survives_kills(&sandbox.uri, 8_000, 12_000, kills(20));
+}
+
+#[test]
+fn a_killed_setup_is_resumed_on_milvus() {
+    let Some(uri) = real_part("SQUALL_TEST_MILVUS_URI", "a_killed_setup_is_resumed_on_milvus") else {
+        return;
+    };
+    // Flushing, indexing and loading take seconds however few the rows: 20 kills take four minutes.
+    survives_kills(&uri, 4_000, 1_500, kills(5));
+}
+
+#[test]
+fn setup_waits_for_a_milvus_that_is_restarted() {
+    let Some(xtask) = real_part("SQUALL_TEST_XTASK", "setup_waits_for_a_milvus_that_is_restarted") else {
+        return;
+    };
+    let mut milvus = OwnMilvus::start(&xtask);
+    let place = Workplace::new();
+    let (uri, rows) = (milvus.uri.clone(), 20_000);
+    let line = format!(
+        "setup --uri {uri} --collection-name restarted --num-vectors {rows} --dimension {DIMENSION} \
+         --batch-size 250 --insert-rate 2000 --index FLAT --settle 0s --ground-truth 0"
+    );
+    let setup =
+        place.squall(line.split_whitespace()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for_collection(&uri, "restarted");
+    // Inserting takes ten seconds: this is in the middle of it.
+    std::thread::sleep(Duration::from_secs(3));
+    milvus.stop();
+    std::thread::sleep(Duration::from_secs(10));
+    milvus.start_again();
+    Done::from(setup.wait_with_output().unwrap()).expect(0);
+    assert_each_row_once(&uri, "restarted", rows, "after the restart");
+}
+
+fn wait_for_collection(uri: &str, collection: &str) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let endpoint = Endpoint::new(uri, None, None).unwrap();
+        let admin = Admin::connect(&endpoint, Transport::Grpc).await.unwrap();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !admin.has_collection(collection).await.unwrap() {
+            assert!(Instant::now() < deadline, "setup makes no collection");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+}

@@ -1,0 +1,162 @@
+//! Setup that cannot be done says why in one sentence, and leaves nothing half-made behind.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use squall_core::schema::Transport;
+use squall_milvus::Endpoint;
+use squall_milvus::admin::Admin;
+
+use crate::support::{Done, SandboxProcess, Workplace, python, real_part};
+
+/// A `.npy` file (NumPy's format 1.0) of float32 vectors.
+fn npy(path: &Path, rows: usize, dimension: usize, value: impl Fn(usize, usize) -> f32) {
+    let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {dimension}), }}");
+    // Magic, version, length and header together are a multiple of 64 long and end with a line.
+    while (10 + header.len() + 1) % 64 != 0 {
+        header.push(' ');
+    }
+    header.push('\n');
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend(u16::try_from(header.len()).unwrap().to_le_bytes());
+    bytes.extend(header.as_bytes());
+    for row in 0..rows {
+        bytes.extend((0..dimension).flat_map(|component| value(row, component).to_le_bytes()));
+    }
+    std::fs::write(path, bytes).unwrap();
+}
+
+fn some_value(row: usize, component: usize) -> f32 {
+    (row * 31 + component * 7) as f32 % 13.0 + 1.0
+}
+
+fn has_collection(uri: &str, token: Option<&str>, collection: &str) -> bool {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let endpoint = Endpoint::new(uri, token.map(str::to_owned), None).unwrap();
+        let admin = Admin::connect(&endpoint, Transport::Grpc).await.unwrap();
+        admin.has_collection(collection).await.unwrap()
+    })
+}
+
+/// The files of the table, each with words that setup must say of it. What needs Python is left out
+/// where there is none.
+fn bad_files(directory: &Path, interpreter: Option<&str>) -> Vec<(PathBuf, Vec<&'static str>)> {
+    let file = |name: &str| directory.join(name);
+    std::fs::write(file("notes.txt"), "no vectors here").unwrap();
+    std::fs::write(file("notes.npy"), "no vectors here").unwrap();
+    npy(&file("nan.npy"), 80_000, 4, |row, component| {
+        if (row, component) == (71_233, 2) { f32::NAN } else { some_value(row, component) }
+    });
+    npy(&file("short.npy"), 100, 4, some_value);
+    let bytes = std::fs::read(file("short.npy")).unwrap();
+    std::fs::write(file("short.npy"), &bytes[..bytes.len() - 100]).unwrap();
+    let mut bad = vec![
+        (file("nowhere.npy"), vec!["nowhere.npy"]),
+        (file("notes.txt"), vec!["notes.txt", ".parquet"]),
+        (file("notes.npy"), vec!["notes.npy"]),
+        (file("nan.npy"), vec!["nan.npy", "71233"]),
+        (file("short.npy"), vec!["short.npy"]),
+    ];
+    if let Some(interpreter) = interpreter {
+        python(interpreter, "bad_parquet.py", &[directory.to_str().unwrap()]);
+        bad.push((file("truncated.parquet"), vec!["truncated.parquet"]));
+        bad.push((file("mixed.parquet"), vec!["mixed.parquet", "row 700"]));
+    }
+    bad
+}
+
+#[test]
+fn a_bad_file_is_refused_and_what_is_there_stays() {
+    let name = "a_bad_file_is_refused_and_what_is_there_stays";
+    let interpreter = real_part("SQUALL_TEST_PYTHON", name);
+    let place = Workplace::new();
+    let sandbox = SandboxProcess::start(&[]);
+    let uri = &sandbox.uri;
+    let kept =
+        format!("setup --uri {uri} --num-vectors 300 --dimension 16 --settle 0s --collection-name kept");
+    place.line(&kept).expect(0);
+    for (path, words) in bad_files(place.path(), interpreter.as_deref()) {
+        let dataset = format!("--dataset file:{}", path.display());
+        let refused = |line: &str| {
+            let done = place.line(line);
+            assert!([Some(1), Some(2)].contains(&done.code), "{}: {}", path.display(), done.stderr);
+            done.says(&words);
+        };
+        refused(&format!("setup --uri {uri} --settle 0s --collection-name new {dataset}"));
+        assert!(!has_collection(uri, None, "new"), "{} leaves a collection behind", path.display());
+        refused(&format!("setup --uri {uri} --settle 0s --collection-name kept --drop-existing {dataset}"));
+        let done = place.line(&kept).expect(0);
+        assert!(done.stderr.contains("already there"), "{}: {}", path.display(), done.stderr);
+    }
+}
+
+/// A file system of so many bytes, unmounted with this value.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// `None` where this process may not mount one.
+    fn mount(path: PathBuf, size: &str) -> Option<Self> {
+        std::fs::create_dir_all(&path).unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={size}"), "squall-test"]).arg(&path);
+        mount.output().is_ok_and(|output| output.status.success()).then_some(Self(path))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn no_space_for_truth_is_found_before_anything_is_made() {
+    let place = Workplace::new();
+    let Some(_disk) = SmallDisk::mount(place.path().join("data"), "64k") else {
+        println!("SKIPPED no_space_for_truth_is_found_before_anything_is_made: mount is refused");
+        return;
+    };
+    let sandbox = SandboxProcess::start(&[]);
+    let uri = &sandbox.uri;
+    let setup = format!("setup --uri {uri} --num-vectors 3000 --dimension 16 --settle 0s");
+    place.line(&setup).expect(1).says(&["data/truth", "--data"]);
+    assert!(!has_collection(uri, None, "load_test_collection"));
+    place.line(&format!("{setup} --ground-truth 0")).expect(0);
+}
+
+#[test]
+fn no_right_to_create_is_one_sentence() {
+    let name = "no_right_to_create_is_one_sentence";
+    let Some(uri) = real_part("SQUALL_TEST_MILVUS_AUTH_URI", name) else { return };
+    let Some(interpreter) = real_part("SQUALL_TEST_PYTHON", name) else { return };
+    let user = format!("squall{}", std::process::id());
+    python(&interpreter, "make_user.py", &[&uri, &user, "Passw0rd"]);
+    let place = Workplace::new();
+    let line = format!(
+        "setup --uri {uri} --token {user}:Passw0rd --num-vectors 300 --dimension 16 --collection-name {user}"
+    );
+    let done = place.line(&line);
+    python(&interpreter, "make_user.py", &[&uri, &user]);
+    let done = done.expect(1);
+    assert!(!done.stderr.contains("Passw0rd"), "{}", done.stderr);
+    done.says(&["permission"]);
+    assert!(!has_collection(&uri, Some("root:Milvus"), &user));
+}
+
+#[test]
+fn what_milvus_2_3_5_lacks_is_refused_before_anything_is_made() {
+    let name = "what_milvus_2_3_5_lacks_is_refused_before_anything_is_made";
+    let Some(uri) = real_part("SQUALL_TEST_MILVUS_URI", name) else { return };
+    let place = Workplace::new();
+    let collection = format!("squall_refused_{}", std::process::id());
+    let setup = format!(
+        "setup --uri {uri} --collection-name {collection} --num-vectors 300 --dimension 16 --settle 0s"
+    );
+    for (option, word) in [("--vector-type float16", "float16"), ("--index GPU_CAGRA", "GPU_CAGRA")] {
+        let done: Done = place.line(&format!("{setup} {option}"));
+        assert!([Some(1), Some(2)].contains(&done.code), "{option}: {}", done.stderr);
+        done.says(&[word, "2.3.5"]);
+        assert!(!has_collection(&uri, None, &collection), "{option} leaves a collection behind");
+    }
+}
