@@ -169,7 +169,7 @@ impl Seeding<'_> {
                 Ok(())
             })
             .await?;
-        let truth = self.fill(vec![0..self.config.rows], truth).await?;
+        let truth = self.fill(all_rows(self.config), truth).await?;
         Ok(self.report(Outcome::Created, truth))
     }
 
@@ -195,7 +195,7 @@ impl Seeding<'_> {
         let mut send = Vec::new();
         clock
             .time(Phase::Count, config.rows, async {
-                let found = stored.examine(vec![0..config.rows], false, events).await?;
+                let found = stored.examine(all_rows(config), false, events).await?;
                 let doubled = found.doubled.len();
                 events.send(Event::Resuming { missing: total(&found.missing), doubled });
                 send = stored.to_send(found).await?;
@@ -246,7 +246,7 @@ impl Seeding<'_> {
             // A server that fell over may have lost rows that it had taken.
             clock
                 .time(Phase::Count, config.rows, async {
-                    mend(&stored, config, vec![0..config.rows], false, events).await.map(drop)
+                    mend(&stored, config, all_rows(config), false, events).await.map(drop)
                 })
                 .await?;
         }
@@ -280,6 +280,11 @@ impl Seeding<'_> {
             truth,
         }
     }
+}
+
+/// Every row, as ranges to be sent or looked through.
+fn all_rows(config: &SetupConfig) -> Vec<Range<u64>> {
+    std::iter::once(0..config.rows).collect()
 }
 
 /// Announces and times phases.

@@ -114,7 +114,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
     let mut report = Report::new("setup", machine);
     let bench = Bench { args, squall, stopwatch: Stopwatch { python: &python, dir: dir.clone() } };
-    let parts: [(Part, &str, fn(&Bench<'_>, &mut Report) -> anyhow::Result<()>); 4] = [
+    let parts: [(Part, &str, Measure); 4] = [
         (Part::Client, "client on the null sandbox", loading::client),
         (Part::Memory, "memory", memory::measure),
         (Part::Truth, "exact neighbours", truth::measure),
@@ -131,6 +131,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     report.close(&json)?;
     Ok(if report.is_met() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
+
+/// Measures a part and puts its figures in the report.
+type Measure = fn(&Bench<'_>, &mut Report) -> anyhow::Result<()>;
 
 /// Builds a program of the workspace, or an example of the setup crate; its path.
 fn built(name: &str) -> anyhow::Result<PathBuf> {
