@@ -220,6 +220,13 @@ impl QueryVectors {
         self.dimension
     }
 
+    /// The row of the query file that query `number` of `kind` is, where there is such a file.
+    pub fn file_row(&self, kind: QueryKind, number: u32) -> Option<u64> {
+        let QuerySource::File(queries, first_rows) = &self.source else { return None };
+        let place = QueryKind::ALL.iter().position(|known| *known == kind)?;
+        Some((first_rows[place] + u64::from(number)) % queries.distinct())
+    }
+
     /// Fills `vector` with query `number` of `kind`. No query is a row of the dataset.
     ///
     /// # Panics
@@ -229,10 +236,8 @@ impl QueryVectors {
             QuerySource::Independent => {
                 unit_vector(self.seed, u64::from(number), kind.field(), self.dimension, vector);
             }
-            QuerySource::File(queries, first_rows) => {
-                let place = QueryKind::ALL.iter().position(|known| *known == kind);
-                let first = first_rows[place.expect("every kind is among all kinds")];
-                queries.vector(first + u64::from(number), vector);
+            QuerySource::File(queries, _) => {
+                queries.vector(self.file_row(kind, number).expect("there is a file"), vector);
             }
             QuerySource::Clustered(clustered) => {
                 clustered.query(self.seed, u64::from(number), kind.field(), vector);
@@ -269,6 +274,7 @@ mod tests {
             let mut vector = [0.0; 2];
             queries.vector(kind, number, &mut vector);
             assert_eq!(vector, [row as f32 * 2.0, row as f32 * 2.0 + 1.0], "{kind} {number}");
+            assert_eq!(queries.file_row(kind, number), Some(row as u64));
         }
         // Another place is the same workload, another content is not.
         let other = directory.path().join("other.fbin");

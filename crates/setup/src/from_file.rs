@@ -5,7 +5,10 @@ use std::path::Path;
 
 use squall_core::config::{ConfigError, Settings};
 use squall_core::dataset::Dataset;
-use squall_core::run_config::parse_dimension;
+use squall_core::dataset::file::{Neighbours, queries_beside, truth_beside};
+use squall_core::run_config::{parse_dimension, with_queries};
+use squall_core::vector_type::VectorType;
+use squall_core::workload::Workload;
 
 use crate::event::{Event, Events, Phase};
 use crate::{SetupConfig, SetupError};
@@ -36,6 +39,69 @@ pub(crate) fn rows(settings: &Settings, dataset: &Dataset, setting: u64) -> Resu
         Some(found) if !given => Ok(found),
         _ => Ok(setting),
     }
+}
+
+/// The workload with the query vectors that were given, or that lie beside the dataset's files.
+pub(crate) fn queries(
+    settings: &Settings,
+    dataset: &Dataset,
+    workload: Workload,
+    notes: &mut Vec<String>,
+) -> Result<Workload, ConfigError> {
+    if settings.text("queries").is_some() {
+        return with_queries(settings, workload, Some(dataset.dimension()), notes);
+    }
+    let Some(beside) = dataset.as_file().and_then(|file| queries_beside(file.path())) else {
+        return Ok(workload);
+    };
+    let failed = |error: squall_core::dataset::DatasetError| settings.error("dataset", error.to_string());
+    let workload = workload.with_query_file(&beside).map_err(failed)?;
+    if workload.dimension != dataset.dimension() {
+        let (path, found, wanted) = (beside.display(), workload.dimension, dataset.dimension());
+        let reason = format!("the queries of {path} have {found} components, its rows {wanted}");
+        return Err(settings.error("dataset", reason));
+    }
+    notes.push(format!("queries are those of {0}; give `run --queries {0}`, too", beside.display()));
+    notes.extend(workload.query_note().map_err(failed)?);
+    Ok(workload)
+}
+
+/// The neighbours that were given, or that lie beside the dataset's files where those fit.
+pub(crate) fn neighbours(
+    settings: &Settings,
+    dataset: &Dataset,
+    rows: u64,
+    workload: &Workload,
+    notes: &mut Vec<String>,
+) -> Result<Option<Neighbours>, ConfigError> {
+    let given = settings.text("truth").map(std::path::PathBuf::from);
+    let file = dataset.as_file();
+    let beside = || file.and_then(|file| truth_beside(file.path()));
+    let Some(path) = given.clone().or_else(beside) else { return Ok(None) };
+    let unfit = match (file, &workload.query_file) {
+        (None, _) => Err("neighbours can be given for a dataset from a file only".to_owned()),
+        (_, None) => Err("neighbours are those of a query file; give --queries, too".to_owned()),
+        (Some(file), _) if file.rows() != rows => {
+            Err(format!("its neighbours are those among all {} rows, not the first {rows}", file.rows()))
+        }
+        _ if dataset.vector_type() != VectorType::Float32 => {
+            Err("rounded vectors may have other neighbours".to_owned())
+        }
+        (Some(file), Some(queries)) => Ok((file, queries)),
+    };
+    let (file, queries) = match unfit {
+        Ok(found) => found,
+        Err(reason) if given.is_some() => return Err(settings.error("truth", reason)),
+        Err(reason) => {
+            notes.push(format!("{} is not used: {reason}", path.display()));
+            return Ok(None);
+        }
+    };
+    let setting = if given.is_some() { "truth" } else { "dataset" };
+    let failed = |error: String| settings.error(setting, error);
+    let queries = queries_beside(queries).unwrap_or_else(|| queries.clone());
+    let count = Dataset::file(&queries).map_err(|error| failed(error.to_string()))?.rows().unwrap_or(0);
+    Neighbours::read(&path, file, count).map(Some).map_err(|error| failed(error.to_string()))
 }
 
 /// Looks at every row of a file that will be sent; datasets that are made need no look.

@@ -47,6 +47,9 @@ fn config(uri: &str, transport: Transport) -> SetupConfig {
             data: "data".into(),
             workload: Workload::reference(42, 16),
             threads: 2,
+            given: None,
+            filtered: true,
+            notes: Vec::new(),
         },
         drop_existing: false,
     }

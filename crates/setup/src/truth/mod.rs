@@ -12,11 +12,15 @@
 //! stored is exact to f64's precision.
 
 mod block;
+mod given;
 mod nearest;
 mod query;
 mod scan;
 mod task;
 
+use std::path::PathBuf;
+
+use squall_core::dataset::file::Neighbours;
 use squall_core::dataset::{Dataset, DatasetError};
 use squall_core::filter::FilterError;
 use squall_core::schema::Metric;
@@ -41,6 +45,14 @@ pub enum GroundTruthError {
         "{0} has a component that is not a number or too large, and so no distance; mend the data, or --ground-truth 0"
     )]
     NotFinite(String),
+    /// The neighbours that were given cannot be those of this collection's queries.
+    #[error("{} cannot be the truth of this collection: {reason}; leave --truth out to have it made", path.display())]
+    Given {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
     /// The truth could not be stored or read.
     #[error(transparent)]
     Store(#[from] TruthError),
@@ -73,23 +85,46 @@ pub fn ground_truth(
     progress: &(dyn Fn(u64) + Sync),
     cancel: &CancellationToken,
 ) -> Result<Truth, GroundTruthError> {
+    let search = Search { dataset, rows, filters: &workload.filters, metric, k, threads, progress, cancel };
+    let vectors = QueryVectors::new(workload)?;
+    let answers = search.made(&answerable(dataset, rows, workload)?, &vectors)?;
+    let key = TruthKey::new(&dataset.id(), rows, metric, workload, k);
+    Truth::new(key, answers).map_err(GroundTruthError::Inconsistent)
+}
+
+/// The same, with the neighbours of queries without a filter as `given` has them, in the order of the
+/// query file; its second part says whether filtered pairs shall be made as by [`ground_truth`].
+///
+/// # Errors
+/// As [`ground_truth`], and when the given neighbours are not in the order of their distances.
+#[expect(clippy::too_many_arguments, reason = "each is a thing of its own, and there is one caller")]
+fn given_truth(
+    dataset: &Dataset,
+    rows: u64,
+    workload: &Workload,
+    metric: Metric,
+    k: u32,
+    (given, filtered): (&Neighbours, bool),
+    threads: usize,
+    progress: &(dyn Fn(u64) + Sync),
+    cancel: &CancellationToken,
+) -> Result<Truth, GroundTruthError> {
+    let search = Search { dataset, rows, filters: &workload.filters, metric, k, threads, progress, cancel };
+    let vectors = QueryVectors::new(workload)?;
+    let answers = search.given(answerable(dataset, rows, workload)?, &vectors, given, filtered)?;
+    let key = TruthKey::new(&dataset.id(), rows, metric, workload, k);
+    Truth::new(key, answers).map_err(GroundTruthError::Inconsistent)
+}
+
+/// The queries of the workload that these rows can answer: pairs whose filter they cannot have no truth,
+/// and `run` names the field that lacks.
+fn answerable(dataset: &Dataset, rows: u64, workload: &Workload) -> Result<Vec<Query>, GroundTruthError> {
     let mut queries = query::of_workload(workload);
-    // Pairs whose filter these rows cannot answer have no truth; `run` names the field that lacks.
     let sample = dataset.scalars(0, rows.min(1) as usize)?;
     let answerable: Vec<bool> =
         workload.filters.iter().map(|filter| filter.matching(&sample).is_ok()).collect();
     queries.retain(|query| query.filter.is_none_or(|filter| answerable[usize::from(filter)]));
-    let vectors = QueryVectors::new(workload)?;
-    let vector = |query: &Query, vector: &mut [f32]| {
-        vectors.vector(query.kind, query.number, vector);
-        // As the server receives it.
-        dataset.vector_type().round(vector);
-    };
-    let filters = &workload.filters;
-    let search = Search { dataset, rows, filters, metric, k, threads, progress, cancel };
-    let answers = search.answers(&queries, &vector)?;
-    let key = TruthKey::new(&dataset.id(), rows, metric, workload, k);
-    Truth::new(key, answers).map_err(GroundTruthError::Inconsistent)
+    Ok(queries)
 }
 
 /// What is searched, and with what means.
@@ -108,6 +143,35 @@ struct Search<'a> {
 const GROUP_BYTES: usize = 48 << 20;
 
 impl Search<'_> {
+    /// The answers to `queries` of a workload with these vectors.
+    fn made(&self, queries: &[Query], vectors: &QueryVectors) -> Result<Vec<Answer>, GroundTruthError> {
+        let vector = |query: &Query, vector: &mut [f32]| {
+            vectors.vector(query.kind, query.number, vector);
+            // As the server receives it.
+            self.dataset.vector_type().round(vector);
+        };
+        self.answers(queries, &vector)
+    }
+
+    /// The same, where the neighbours of queries without a filter are given; `filtered` says whether the
+    /// others shall be made.
+    fn given(
+        &self,
+        queries: Vec<Query>,
+        vectors: &QueryVectors,
+        given: &Neighbours,
+        filtered: bool,
+    ) -> Result<Vec<Answer>, GroundTruthError> {
+        let (plain, pairs): (Vec<Query>, Vec<Query>) =
+            queries.into_iter().partition(|query| query.filter.is_none());
+        let Self { dataset, rows, metric, k, .. } = *self;
+        let mut answers = given::answers(dataset, rows, metric, k, &plain, vectors, given)?;
+        if filtered && !pairs.is_empty() {
+            answers.extend(self.made(&pairs, vectors)?);
+        }
+        Ok(answers)
+    }
+
     /// The answers to `queries`, whose vectors `vector` makes; as many at a time as fit in memory, each time
     /// over all rows.
     fn answers(

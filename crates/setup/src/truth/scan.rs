@@ -185,9 +185,8 @@ impl Pass<'_> {
                 };
                 let sorted = nearest.into_sorted();
                 let ids = sorted.iter().map(|(_, row)| *row as i64).collect();
-                let larger = matches!(self.search.metric, Metric::Ip | Metric::Cosine);
-                let distance = |cost: f64| if larger { -cost } else { cost };
-                let distances = sorted.iter().map(|(cost, _)| distance(*cost) as f32).collect();
+                let metric = self.search.metric;
+                let distances = sorted.iter().map(|(cost, _)| distance(metric, *cost) as f32).collect();
                 answers.push(Answer::new(query.kind, query.number, query.filter, ids, distances, matching));
             }
         }
@@ -232,7 +231,7 @@ fn at_least(least: f32, weight: f32, products: &[f32], rows: &Block, found: &mut
 }
 
 /// The exact cost, from vectors with their lengths: the distance, or the negative of it where larger is nearer.
-fn cost(metric: Metric, (a, a_norm): (&[f32], f64), (b, b_norm): (&[f32], f64)) -> f64 {
+pub(super) fn cost(metric: Metric, (a, a_norm): (&[f32], f64), (b, b_norm): (&[f32], f64)) -> f64 {
     match metric {
         Metric::L2 | Metric::Hamming => squared_distance(a, b),
         Metric::Ip => -dot(a, b),
@@ -245,6 +244,11 @@ fn cost(metric: Metric, (a, a_norm): (&[f32], f64), (b, b_norm): (&[f32], f64)) 
             if either == 0.0 { 1.0 } else { 1.0 - both / either }
         }
     }
+}
+
+/// The distance of that cost, in Milvus' terms.
+pub(super) fn distance(metric: Metric, cost: f64) -> f64 {
+    if matches!(metric, Metric::Ip | Metric::Cosine) { -cost } else { cost }
 }
 
 /// The score of a row whose cost is `bound`, to a query of length `norm`, and the weight of offsets.

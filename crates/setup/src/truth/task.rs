@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use squall_core::config::{ConfigError, Settings};
 use squall_core::dataset::Dataset;
+use squall_core::dataset::file::Neighbours;
 use squall_core::run_config::{number, positive};
 use squall_core::schema::Metric;
 use squall_core::truth::{MOST_NEIGHBOURS, Truth, TruthKey, file, queries};
@@ -16,8 +17,9 @@ use squall_core::workload::Workload;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{GroundTruthError, ground_truth};
+use super::{GroundTruthError, given_truth, ground_truth};
 use crate::event::{Event, Events, Phase};
+use crate::from_file;
 
 /// The most rows for which truth is made without being asked for: beyond, it takes minutes.
 const MOST_ROWS_UNASKED: u64 = 1_000_000;
@@ -34,6 +36,12 @@ pub struct TruthConfig {
     pub data: PathBuf,
     /// What is asked.
     pub workload: Workload,
+    /// Neighbours of the query file's queries, where a file has them.
+    pub given: Option<Arc<Neighbours>>,
+    /// Whether filtered pairs get their truth also where `given` says that of the other queries.
+    pub filtered: bool,
+    /// What a user should know of the queries and their truth.
+    pub notes: Vec<String>,
     /// Threads that make it.
     pub threads: usize,
 }
@@ -58,13 +66,27 @@ impl TruthConfig {
         let workload_seed = settings.required("workload-seed", number::<u64>)?;
         let threads =
             settings.parse("threads", positive::<u32>)?.map_or_else(cores, |threads| threads as usize);
+        let workload = Workload {
+            source: dataset.query_source(),
+            ..Workload::reference(workload_seed, dataset.dimension())
+        };
+        let mut notes = Vec::new();
+        let workload = from_file::queries(settings, dataset, workload, &mut notes)?;
+        let given = from_file::neighbours(settings, dataset, rows, &workload, &mut notes)?;
+        let neighbours = match &given {
+            // However many rows there are, what is given costs nothing.
+            Some(given) if k > 0 => {
+                Ok(given.rows.iter().map(|list| list.len() as u32).min().unwrap_or(k).min(k))
+            }
+            _ => neighbours,
+        };
         Ok(Self {
             neighbours,
             data: PathBuf::from(settings.required("data", |text| Ok(text.to_owned()))?),
-            workload: Workload {
-                source: dataset.query_source(),
-                ..Workload::reference(workload_seed, dataset.dimension())
-            },
+            workload,
+            given: given.map(Arc::new),
+            filtered: rows <= MOST_ROWS_UNASKED || asked,
+            notes,
             threads,
         })
     }
@@ -219,8 +241,21 @@ impl Job {
         let Self { dataset, rows, metric, k, config } = self;
         let started = Instant::now();
         let progress = |rows| done.store(rows, Ordering::Relaxed);
-        let truth =
-            ground_truth(&dataset, rows, &config.workload, metric, k, config.threads, &progress, cancel)?;
+        let workload = &config.workload;
+        let truth = match &config.given {
+            Some(given) => given_truth(
+                &dataset,
+                rows,
+                workload,
+                metric,
+                k,
+                (given, config.filtered),
+                config.threads,
+                &progress,
+                cancel,
+            )?,
+            None => ground_truth(&dataset, rows, workload, metric, k, config.threads, &progress, cancel)?,
+        };
         let path = truth.write(&config.data)?;
         Ok(TruthReport::Made {
             id: truth.key().id(),

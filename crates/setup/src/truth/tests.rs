@@ -181,3 +181,59 @@ fn progress_reaches_the_rows_and_cancelling_ends_it() {
     let result = ground_truth(&dataset, 5_000, &small(8), Metric::L2, 5, 2, &|_| {}, &cancel);
     assert!(matches!(result, Err(GroundTruthError::Cancelled)));
 }
+
+/// Writes vectors or neighbours as .fvecs and .ivecs have them: their number, then they.
+fn write_vecs(path: &std::path::Path, rows: impl IntoIterator<Item = Vec<[u8; 4]>>) {
+    let bytes: Vec<u8> = rows
+        .into_iter()
+        .flat_map(|row| [vec![(row.len() as u32).to_le_bytes()], row].concat())
+        .flatten()
+        .collect();
+    std::fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn given_neighbours_make_the_truth_that_a_scan_makes() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    let vectors = |seed: u64, rows: u64| {
+        let source = Dataset::reference(seed, 8).unwrap();
+        (0..rows).map(move |row| {
+            let mut vector = vec![0.0; 8];
+            source.vectors(row, &mut vector).unwrap();
+            vector.into_iter().map(f32::to_le_bytes).collect::<Vec<_>>()
+        })
+    };
+    write_vecs(&at("rows.fvecs"), vectors(1, 500));
+    write_vecs(&at("queries.fvecs"), vectors(2, 60));
+    let dataset = Dataset::file(&at("rows.fvecs")).unwrap();
+    let workload = small(8).with_query_file(&at("queries.fvecs")).unwrap();
+    let scanned = made(&dataset, 500, &workload, Metric::L2, 10, 2);
+
+    // Hot queries 0 to 39 are the file's first; its others are rare ones. So every list is known.
+    let vectors = QueryVectors::new(&workload).unwrap();
+    let mut lists = vec![vec![0_i64; 10]; 60];
+    for answer in scanned.answers() {
+        let row = vectors.file_row(answer.kind, answer.query).unwrap();
+        lists[row as usize] = answer.ids[..10].to_vec();
+    }
+    for (row, list) in lists.iter_mut().enumerate().filter(|(_, list)| list[0] == list[1]) {
+        *list = (0..10).map(|place| (row as i64 + place) % 500).collect();
+    }
+    let bytes = |lists: &[Vec<i64>]| -> Vec<Vec<[u8; 4]>> {
+        lists.iter().map(|list| list.iter().map(|id| (*id as i32).to_le_bytes()).collect()).collect()
+    };
+    let given = |lists: &[Vec<i64>]| {
+        write_vecs(&at("neighbours.ivecs"), bytes(lists));
+        let neighbours = Neighbours::read(&at("neighbours.ivecs"), dataset.as_file().unwrap(), 60).unwrap();
+        let cancel = CancellationToken::new();
+        given_truth(&dataset, 500, &workload, Metric::L2, 10, (&neighbours, true), 2, &|_| {}, &cancel)
+    };
+    assert_eq!(given(&lists).unwrap(), scanned);
+
+    lists[3].reverse();
+    let words = given(&lists).unwrap_err().to_string();
+    assert!(words.contains("query 3 is nearer by L2") && words.contains("leave --truth out"), "{words}");
+    lists[3] = vec![7; 10];
+    assert!(given(&lists).unwrap_err().to_string().contains("the same neighbour twice"));
+}

@@ -36,7 +36,7 @@ pub(crate) async fn execute(matches: &ArgMatches) -> Result<Exit, Failure> {
             "note: with --auto-id rows cannot be told apart: no truth, no recall, no --resume, and only their number is verified"
         );
     }
-    for note in config.dataset.notes() {
+    for note in config.dataset.notes().iter().chain(&config.truth.notes) {
         eprintln!("note: {note}");
     }
     if matches.get_flag("describe") {
@@ -129,7 +129,7 @@ fn print_closing(report: &SetupReport) {
             path.display()
         ),
         TruthReport::Found { id, path, k, queries } => {
-            eprintln!("truth {id}: the {k} nearest rows of {queries} queries, found in {}", path.display())
+            eprintln!("truth {id}: the {k} nearest rows of {queries} queries, found in {}", path.display());
         }
         TruthReport::None { reason } => eprintln!("no truth, so runs cannot tell recall: {reason}"),
     }
