@@ -63,9 +63,14 @@ fn of_crate(words: &[String]) -> anyhow::Result<ExitCode> {
         eprintln!("error: there is no bench `{name}`; `cargo xtask bench` lists those that there are");
         return Ok(ExitCode::from(UNKNOWN_NAME));
     };
-    // The release profile, as everything else: another one would build polars again.
+    // The release profile, as everything else: another one would build polars again; and so would
+    // squall-analyze without squall, whose features polars shares.
+    let together: &[&str] = if bench.package == "squall-analyze" { &["-p", "squall"] } else { &[] };
     let status = workspace::cargo()
-        .args(["bench", "--locked", "--profile", "release", "-p", &bench.package, "--bench", &bench.name])
+        .args(["bench", "--locked", "--profile", "release", "-p", &bench.package])
+        .args(together)
+        .args(["--bench", &bench.name, "--"])
+        .args(&words[1..])
         .status()
         .context("failed to run cargo bench")?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -7,10 +7,18 @@
 //!                        text · page (HTML) · figures drawn · Locust's CSVs · JSON
 //! ```
 //!
+//! [`compare_runs`] holds two sets of analysed runs against each other ([`statistics`]); [`Comparison`]
+//! is what its views read.
+//!
+//! [`trend::trend`] follows the summaries of like runs over time; [`trend::Trend`] is what its views
+//! read.
+//!
 //! [`analyze`] reads a run directory; [`Analysis`] is what every view reads;
 //! [`Analysis::write`] writes the report. `docs/measurement.md` defines every figure.
 
 mod analysis;
+pub mod baseline;
+pub mod compare;
 mod error;
 mod failures;
 mod figure;
@@ -28,11 +36,14 @@ mod repeat;
 mod rows;
 mod series;
 mod spans;
+pub mod statistics;
 pub mod text;
+pub mod trend;
 mod validity;
 mod words;
 
 pub use analysis::{Analysis, Options, analyze};
+pub use compare::{CompareError, CompareOptions, Comparison, compare_runs};
 pub use error::AnalyzeError;
 pub use failures::FailureGroup;
 pub use figure::{FigureKind, Layout, svg};

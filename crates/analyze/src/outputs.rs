@@ -68,7 +68,8 @@ impl Analysis {
     }
 }
 
-fn write_text(path: &Path, text: &str) -> Result<(), AnalyzeError> {
+/// Writes a text, making its directory where there is none.
+pub(crate) fn write_text(path: &Path, text: &str) -> Result<(), AnalyzeError> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let made = parent.map_or(Ok(()), fs::create_dir_all);
     made.and_then(|()| fs::write(path, text))

@@ -7,7 +7,7 @@ use squall_core::units::format_duration;
 
 use crate::analysis::Analysis;
 use crate::error::AnalyzeError;
-use crate::figure::{self, FigureKind, Layout};
+use crate::figure::{Drawing, FigureKind, Layout};
 use crate::locust::instant;
 use crate::number::{DASH, fixed, or_dash, percent, thousands};
 use crate::text::{target_mark, target_parts};
@@ -57,11 +57,12 @@ struct GroupRow {
     cells: Vec<String>,
 }
 
-struct FigureBlock {
-    title: &'static str,
-    description: String,
-    wide: String,
-    narrow: String,
+/// A figure in a page, for wide and for narrow screens.
+pub(crate) struct FigureBlock {
+    pub(crate) title: String,
+    pub(crate) description: String,
+    pub(crate) wide: String,
+    pub(crate) narrow: String,
 }
 
 struct FailureRow {
@@ -80,12 +81,7 @@ pub(crate) fn render(analysis: &Analysis) -> Result<String, AnalyzeError> {
     let figures = FigureKind::ALL
         .into_iter()
         .map(|kind| {
-            Ok(FigureBlock {
-                title: kind.title(),
-                description: figure::describe(kind, analysis),
-                wide: inline(&figure::svg(kind, analysis, Layout::WIDE)?),
-                narrow: inline(&figure::svg(kind, analysis, Layout::NARROW)?),
-            })
+            figure_block(&kind.drawing(analysis, Layout::WIDE), &kind.drawing(analysis, Layout::NARROW))
         })
         .collect::<Result<Vec<_>, AnalyzeError>>()?;
     let page = Page {
@@ -105,6 +101,16 @@ pub(crate) fn render(analysis: &Analysis) -> Result<String, AnalyzeError> {
         version: record.squall_version.clone(),
     };
     Ok(page.render()?)
+}
+
+/// The figure, drawn for both.
+pub(crate) fn figure_block(wide: &Drawing, narrow: &Drawing) -> Result<FigureBlock, AnalyzeError> {
+    Ok(FigureBlock {
+        title: wide.title.clone(),
+        description: wide.description.clone(),
+        wide: inline(&wide.svg()?),
+        narrow: inline(&narrow.svg()?),
+    })
 }
 
 /// An SVG document as a part of a page, which needs no namespace.

@@ -1,10 +1,14 @@
 //! Whole run directories, simulated and stored as the recorder stores them, through every view.
 
+mod comparison;
 mod damage;
 mod judgement;
+#[path = "../benches/analyze/pairs.rs"]
+mod pairs;
 mod python;
 #[path = "../examples/make_run/simulate.rs"]
 mod simulate;
+mod trend;
 mod views;
 
 use squall_analyze::{Analysis, Options, analyze};

@@ -1,5 +1,7 @@
 //! The command line: what was typed. What it means is decided by the configuration layers.
 
+use std::path::PathBuf;
+
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use squall_core::config::SCENARIOS;
 use squall_core::keys::{self, Key};
@@ -8,8 +10,9 @@ const AFTER_HELP: &str = "\
 Exit codes:
   0    done
   1    it could not be done (no connection, no collection, disk full …)
-  2    wrong usage or configuration
+  2    wrong usage or configuration, or unlike runs
   3    a binding target was missed
+  4    a regression against the base
   5    the result is invalid: the generator, not the server, was the limit
   130  interrupted
 
@@ -30,6 +33,7 @@ pub(crate) fn command() -> Command {
         .subcommand(setup())
         .subcommand(run())
         .subcommand(analyze())
+        .subcommand(baseline())
         .subcommand(demo())
         .subcommand(sandbox())
 }
@@ -115,6 +119,13 @@ fn run() -> Command {
         )
         .arg(value("csv", "PREFIX").help("Also write Locust's four CSV files, PREFIX_stats.csv …").help_heading("Output"))
         .arg(value("html", "FILE").help("Also write the HTML report to FILE").help_heading("Output"))
+        .arg(
+            value("baseline", "RUN")
+                .value_delimiter(',')
+                .help("End with the comparison with these runs, or with a name that `squall baseline set` gave; exit code 4 for a regression")
+                .help_heading("Output"),
+        )
+        .arg(fail_on().help_heading("Output"))
         .arg(format_flag("the run's summary.json"))
         .arg(flag("headless").hide(true))
         .arg(value("file", "FILE").long("locustfile").short('f').hide(true))
@@ -125,34 +136,176 @@ fn run() -> Command {
 
 fn analyze() -> Command {
     Command::new("analyze")
-        .about("Make the report of a run again, also of one that was killed")
+        .about("Report on a run, compare runs, or follow their history; offline, from what they left on disk")
+        .long_about(
+            "Report on a run, compare runs, or follow their history; offline, from what they left on disk.\n\n\
+             `squall analyze RUN` is `squall analyze report RUN`.",
+        )
+        .args(report_args())
+        .args_conflicts_with_subcommands(true)
+        .subcommand_negates_reqs(true)
+        .subcommand(
+            Command::new("report")
+                .about("Make the report of a run again, also of one that was killed")
+                .args(report_args()),
+        )
+        .subcommand(compare())
+        .subcommand(trend())
+}
+
+fn report_args() -> [Arg; 5] {
+    [
+        Arg::new("run")
+            .value_name("RUN")
+            .required(true)
+            .help("Run directory, such as data/runs/20260501T120000Z-run"),
+        reports(),
+        value("csv", "PREFIX").help("Also write Locust's four CSV files, PREFIX_stats.csv …"),
+        value("html", "FILE").help("Also write the HTML report to FILE"),
+        format_flag("the run's summary.json"),
+    ]
+}
+
+fn compare() -> Command {
+    let runs = |name: &'static str, help: &'static str| {
+        value(name, "RUN[,RUN…]").required(true).value_delimiter(',').action(ArgAction::Append).help(help)
+    };
+    Command::new("compare")
+        .about("Tell whether new runs differ from earlier ones, and by how much")
+        .long_about(
+            "Tell whether new runs differ from earlier ones, and by how much: every figure with the 95 % interval \
+             of its change and one of four words: same, regressed, improved, unclear.\n\n\
+             The runs must be alike (work key, dataset, index, host class) and valid. Several runs a side show \
+             what runs differ by among themselves; one run a side cannot.\n\n\
+             Exit code 4 when a --fail-on rule is broken or, without rules, when a figure regressed.",
+        )
+        .arg(runs("base", "Run directories of before, or names that `squall baseline set` gave"))
+        .arg(runs("new", "Run directories of now"))
+        .arg(data())
         .arg(
-            Arg::new("run")
-                .value_name("RUN")
-                .required(true)
-                .help("Run directory, such as data/runs/20260501T120000Z-run"),
+            value("allow-difference", "KEY")
+                .action(ArgAction::Append)
+                .help("Compare although this differs: work_key, dataset, index or host_class; may be repeated"),
+        )
+        .arg(fail_on())
+        .arg(
+            value("margin", "PERCENT")
+                .default_value("5")
+                .value_parser(margin)
+                .help("A difference that nobody minds: within it figures are the same"),
+        )
+        .arg(reports())
+        .arg(value("markdown", "FILE").value_parser(value_parser!(PathBuf)).help("Also write the comparison as Markdown, for a pull request"))
+        .arg(format_flag("the comparison"))
+}
+
+fn trend() -> Command {
+    let directory = || {
+        Arg::new("directory")
+            .value_name("DIR")
+            .value_parser(value_parser!(PathBuf))
+            .help("Directory of runs, instead of runs/ in --data")
+    };
+    let many =
+        |name: &'static str, value_name: &'static str| value(name, value_name).action(ArgAction::Append);
+    Command::new("trend")
+        .about("Follow the figures of like runs over time, and tell where they changed")
+        .long_about(
+            "Follow the figures of like runs over time, and tell where they changed.\n\n\
+             Runs are joined where work key, dataset, index and host class agree; the server's version and the labels \
+             may change, and a change names those that did.\n\n\
+             Exit code 4 when a figure regressed among the last runs of a series and `squall analyze trend accept RUN` \
+             has not accepted it.",
+        )
+        .args_conflicts_with_subcommands(true)
+        .arg(directory())
+        .arg(data())
+        .arg(
+            many("metric", "METRIC,…")
+                .value_delimiter(',')
+                .help("Figures such as p99 or recall(rare) [default: qps,p50,p99,error_rate,recall]"),
+        )
+        .arg(many("where", "KEY=VALUE").help("Only runs with this label, such as branch=main; may be repeated"))
+        .arg(value("since", "TIME").help("Only runs since then: 30d ago, or a date such as 2026-05-01"))
+        .arg(
+            value("window", "N")
+                .default_value("10")
+                .value_parser(value_parser!(usize))
+                .help("How many of the last runs of a series a regression must be among to be exit code 4"),
         )
         .arg(
-            value("reports", "DIR")
-                .env("SQUALL_REPORTS")
-                .default_value("reports")
-                .help("Directory of reports"),
+            value("margin", "PERCENT")
+                .default_value("5")
+                .value_parser(margin)
+                .help("A change that nobody minds: shown, and no regression"),
         )
-        .arg(value("csv", "PREFIX").help("Also write Locust's four CSV files, PREFIX_stats.csv …"))
-        .arg(value("html", "FILE").help("Also write the HTML report to FILE"))
-        .arg(format_flag("the run's summary.json"))
+        .arg(reports())
+        .arg(format_flag("the history"))
+        .subcommand(
+            Command::new("accept")
+                .about("Accept the change that begins with a run: it is exit code 4 no more")
+                .arg(Arg::new("run").value_name("RUN").required(true).help("The run that trend says the change begins with"))
+                .arg(value("metric", "METRIC").help("Only of this figure; of all unless given"))
+                .arg(value("reason", "TEXT").help("Why it is accepted"))
+                .arg(directory().long("runs"))
+                .arg(data()),
+        )
+}
+
+fn fail_on() -> Arg {
+    value("fail-on", "RULE")
+        .action(ArgAction::Append)
+        .help("What makes a difference a failure, such as 'p99 > 5%' or 'qps(common) < -3%'; may be repeated")
+}
+
+fn baseline() -> Command {
+    Command::new("baseline")
+        .about("Name runs that others are compared with, so that CI can say --baseline main")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(
+            Command::new("set")
+                .about("Let a name stand for runs")
+                .arg(Arg::new("name").value_name("NAME").required(true).help("The name, such as main"))
+                .arg(
+                    Arg::new("run")
+                        .value_name("RUN[,RUN…]")
+                        .required(true)
+                        .value_delimiter(',')
+                        .action(ArgAction::Append)
+                        .help("Run directories below runs/ in --data"),
+                )
+                .arg(data()),
+        )
+        .subcommand(
+            Command::new("show")
+                .about("Print the runs behind a name, or all names")
+                .arg(Arg::new("name").value_name("NAME").help("The name"))
+                .arg(data()),
+        )
+}
+
+fn data() -> Arg {
+    value("data", "DIR").env("SQUALL_DATA").default_value("data").help("Directory of runs and baselines")
+}
+
+fn margin(text: &str) -> Result<f64, String> {
+    let number = text.trim_end_matches('%').trim().parse::<f64>();
+    number
+        .ok()
+        .filter(|margin| *margin > 0.0 && *margin < 100.0)
+        .ok_or_else(|| format!("`{text}` is not a margin; write a number of per cent above 0 and below 100"))
+}
+
+fn reports() -> Arg {
+    value("reports", "DIR").env("SQUALL_REPORTS").default_value("reports").help("Directory of reports")
 }
 
 fn demo() -> Command {
     Command::new("demo")
         .about("Start the sandbox, fill it, load it for 20 s and report: everything at once")
         .arg(value("data", "DIR").env("SQUALL_DATA").default_value("data").help("Directory of runs"))
-        .arg(
-            value("reports", "DIR")
-                .env("SQUALL_REPORTS")
-                .default_value("reports")
-                .help("Directory of reports"),
-        )
+        .arg(reports())
 }
 
 fn sandbox() -> Command {

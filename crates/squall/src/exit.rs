@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use squall_analyze::AnalyzeError;
+use squall_analyze::trend::TrendError;
+use squall_analyze::{AnalyzeError, CompareError};
 use squall_core::config::ConfigError;
 use squall_milvus::EndpointError;
 use squall_run::{PreflightError, RunError};
@@ -20,6 +21,8 @@ pub(crate) enum Exit {
     Usage = 2,
     /// A binding target was missed.
     TargetMissed = 3,
+    /// A figure is worse than it was.
+    Regression = 4,
     /// The generator, not the server, was the limit.
     Invalid = 5,
     /// A signal ended it.
@@ -91,6 +94,27 @@ impl From<PreflightError> for Failure {
 
 impl From<AnalyzeError> for Failure {
     fn from(error: AnalyzeError) -> Self {
+        Self::failed(error)
+    }
+}
+
+impl From<CompareError> for Failure {
+    fn from(error: CompareError) -> Self {
+        let exit = match &error {
+            CompareError::Analyze(_) => Exit::Failed,
+            CompareError::Invalid { .. } => Exit::Invalid,
+            CompareError::Unlike(_)
+            | CompareError::Unfinished { .. }
+            | CompareError::Shard { .. }
+            | CompareError::Twice(_)
+            | CompareError::NoClass { .. } => Exit::Usage,
+        };
+        Self { exit, error: error.into() }
+    }
+}
+
+impl From<TrendError> for Failure {
+    fn from(error: TrendError) -> Self {
         Self::failed(error)
     }
 }

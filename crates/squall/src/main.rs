@@ -40,6 +40,7 @@ fn main() -> ExitCode {
         Some(("setup", matches)) => runtime.block_on(commands::setup::execute(matches)),
         Some(("run", matches)) => runtime.block_on(commands::run::execute(matches)),
         Some(("analyze", matches)) => commands::analyze::execute(matches),
+        Some(("baseline", matches)) => commands::baseline::execute(matches),
         Some(("demo", matches)) => runtime.block_on(commands::demo::execute(matches)),
         Some(("sandbox", matches)) => runtime.block_on(commands::sandbox::execute(matches)),
         _ => unreachable!("clap requires a subcommand that it knows"),

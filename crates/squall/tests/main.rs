@@ -1,6 +1,7 @@
 //! The program through its flags, real sockets and files.
 
 mod bad_input;
+mod comparison;
 mod demo;
 mod interrupted;
 mod real_servers;

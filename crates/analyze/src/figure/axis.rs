@@ -34,6 +34,31 @@ impl Axis {
         Self { from: 0.0, to, ticks, log: false }
     }
 
+    /// Around 0, from a little below the smallest value to a little above the largest.
+    pub(crate) fn signed(smallest: f64, largest: f64, most_ticks: usize) -> Self {
+        let (low, high) = (smallest.min(0.0), largest.max(0.0));
+        let span = if high > low { high - low } else { 1.0 };
+        let (from, to) = (low - 0.06 * span, high + 0.06 * span);
+        let step = round_step((to - from) / most_ticks as f64);
+        let first = (from / step).ceil() as i64;
+        let values = (first..).map(|n| n as f64 * step).take_while(|at| *at <= to);
+        let ticks = values.map(|at| (at, if at > 0.0 { format!("+{}", decimal(at)) } else { decimal(at) }));
+        Self { from, to, ticks: ticks.collect(), log: false }
+    }
+
+    /// From a little below the smallest value to a little above the largest; from 0 where that is
+    /// not far.
+    pub(crate) fn around(smallest: f64, largest: f64, most_ticks: usize) -> Self {
+        if smallest <= largest / 2.0 || largest <= smallest {
+            return Self::from_zero(largest, most_ticks);
+        }
+        let (from, to) = (smallest - 0.1 * (largest - smallest), largest + 0.1 * (largest - smallest));
+        let step = round_step((to - from) / most_ticks as f64);
+        let first = (from / step).ceil() as i64;
+        let values = (first..).map(|n| n as f64 * step).take_while(|at| *at <= to);
+        Self { from, to, ticks: values.map(|at| (at, decimal(at))).collect(), log: false }
+    }
+
     /// Logarithmic where the values span more than a factor of eight, else from 0.
     pub(crate) fn fitting(smallest: f64, largest: f64, most_ticks: usize) -> Self {
         if !(smallest > 0.0 && largest / smallest > 8.0) {
@@ -105,6 +130,9 @@ mod tests {
         assert_eq!(labels(&Axis::from_zero(0.0, 5)), ["0", "0.2", "0.4", "0.6", "0.8", "1"]);
         assert_eq!(labels(&Axis::time(22.0, 8)), ["0 s", "5 s", "10 s", "15 s", "20 s"]);
         assert_eq!(labels(&Axis::time(7_200.0, 5)), ["0 min", "30 min", "60 min", "90 min", "120 min"]);
+        assert_eq!(labels(&Axis::around(95.0, 105.0, 4)), ["95", "100", "105"]);
+        assert_eq!(labels(&Axis::signed(-4.0, 11.0, 4)), ["0", "+5", "+10"]);
+        assert_eq!(labels(&Axis::signed(-11.0, 4.0, 4)), ["-10", "-5", "0"]);
         assert_eq!(labels(&Axis::fitting(3.0, 120.0, 6)), ["5", "10", "20", "50", "100"]);
     }
 

@@ -4,7 +4,7 @@ use super::axis::Axis;
 use super::panel::{Line, Panel, extent};
 use super::theme::{self, Layout};
 use crate::analysis::Analysis;
-use crate::percentile::{Sorted, ms};
+use crate::percentile::ms;
 
 /// Points of a line.
 const POINTS: usize = 160;
@@ -16,11 +16,16 @@ pub(crate) fn percentiles_by_class(analysis: &Analysis, layout: Layout) -> Panel
         .classes
         .iter()
         .zip(theme::LINES.iter().cycle())
-        .map(|((name, group), color)| line(name, *color, &group.response))
+        .map(|((name, group), color)| line(name, *color, group.response.values()))
         .collect();
     if lines.len() > 1 {
-        lines.push(line("all", theme::INK, &analysis.groups.total.response));
+        lines.push(line("all", theme::INK, analysis.groups.total.response.values()));
     }
+    panel(layout, lines)
+}
+
+/// The panel of some such lines.
+pub(crate) fn panel(layout: Layout, lines: Vec<Line>) -> Panel {
     let nines = lines.iter().flat_map(|line| line.segments.iter().flatten()).map(|(x, _)| *x);
     let nines = nines.fold(1.0, f64::max);
     let (smallest, largest) = extent(&lines);
@@ -46,6 +51,8 @@ pub(crate) fn percentiles_by_class(analysis: &Analysis, layout: Layout) -> Panel
         x: Axis { from: 0.0, to: nines, ticks, log: false },
         y,
         x_title: Some("per cent of the requests that were at least as fast".to_owned()),
+        bands: Vec::new(),
+        marks: Vec::new(),
         lines,
         shaded: Vec::new(),
         empty: "no request was answered",
@@ -57,15 +64,15 @@ fn position(share: f64) -> f64 {
     -(1.0 - share).log10()
 }
 
-/// Up to the percentile that still has a row above it.
-fn line(name: &str, color: plotters::style::RGBColor, response: &Sorted) -> Line {
-    let rows = response.len();
+/// Of sorted times, up to the percentile that still has a row above it.
+pub(crate) fn line(name: &str, color: plotters::style::RGBColor, sorted_ns: &[i64]) -> Line {
+    let rows = sorted_ns.len();
     let end = (rows.max(1) as f64).log10();
     let points = (0..=POINTS).filter(|_| rows > 0).map(|i| {
         let x = end * i as f64 / POINTS as f64;
         let share = 1.0 - 10_f64.powf(-x);
         let rank = ((share * rows as f64).ceil() as usize).clamp(1, rows);
-        (x, Some(ms(response.values()[rank - 1])))
+        (x, Some(ms(sorted_ns[rank - 1])))
     });
     Line::through(name, color, points)
 }

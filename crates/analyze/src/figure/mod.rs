@@ -1,9 +1,9 @@
 //! The report's figures: PNG and SVG from one drawing function.
 
-mod axis;
-mod latency;
+pub(crate) mod axis;
+pub(crate) mod latency;
 mod over_time;
-mod panel;
+pub(crate) mod panel;
 pub(crate) mod theme;
 
 use std::path::Path;
@@ -73,49 +73,76 @@ impl FigureKind {
         }
     }
 
-    /// The size at which it is drawn: single panels need less height.
-    fn size(self, layout: Layout) -> (u32, u32) {
-        match self.grid(layout) {
-            (1, 1) if layout.narrow => (layout.width, layout.height * 2 / 3),
-            (4, 1) => (layout.width, layout.height * 3 / 2),
-            _ => (layout.width, layout.height),
+    /// The figure of a run.
+    pub(crate) fn drawing(self, analysis: &Analysis, layout: Layout) -> Drawing {
+        Drawing {
+            stem: self.stem(),
+            title: self.title().to_owned(),
+            description: describe(self, analysis),
+            panels: self.panels(analysis, layout),
+            grid: self.grid(layout),
+            layout,
         }
     }
 }
 
-/// Draws a figure on whatever backend the area has.
-fn draw<DB: DrawingBackend>(
-    kind: FigureKind,
-    analysis: &Analysis,
-    layout: Layout,
-    area: &DrawingArea<DB, Shift>,
-) -> Result<(), String> {
-    theme::register()?;
-    area.fill(&theme::GROUND).map_err(|error| error.to_string())?;
-    let panels = kind.panels(analysis, layout);
-    for (panel, area) in panels.iter().zip(area.split_evenly(kind.grid(layout))) {
-        panel.draw(&area, layout.text)?;
-    }
-    area.present().map_err(|error| error.to_string())
+/// A figure that is ready to be drawn, as a file or in a page.
+#[derive(Clone, Debug)]
+pub(crate) struct Drawing {
+    /// Stem of its files.
+    pub(crate) stem: &'static str,
+    pub(crate) title: String,
+    /// What it shows, for those who cannot see it.
+    pub(crate) description: String,
+    pub(crate) panels: Vec<Panel>,
+    /// Rows and columns of its panels.
+    pub(crate) grid: (usize, usize),
+    pub(crate) layout: Layout,
 }
 
-/// Writes a figure as a PNG file.
+impl Drawing {
+    /// The size at which it is drawn: single panels need less height, many rows more.
+    fn size(&self) -> (u32, u32) {
+        let Layout { width, height, narrow, .. } = self.layout;
+        match self.grid.0 {
+            1 if narrow => (width, height * 2 / 3),
+            0..=2 => (width, height),
+            rows => (width, height * rows as u32 * 3 / 8),
+        }
+    }
+
+    /// Draws on whatever backend the area has.
+    fn draw<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>) -> Result<(), AnalyzeError> {
+        let failed = |reason| AnalyzeError::Draw { figure: self.stem, reason };
+        theme::register().map_err(failed)?;
+        area.fill(&theme::GROUND).map_err(|error| failed(error.to_string()))?;
+        for (panel, area) in self.panels.iter().zip(area.split_evenly(self.grid)) {
+            panel.draw(&area, self.layout.text).map_err(failed)?;
+        }
+        area.present().map_err(|error| failed(error.to_string()))
+    }
+
+    /// Writes it as a PNG file.
+    pub(crate) fn write_png(&self, path: &Path) -> Result<(), AnalyzeError> {
+        self.draw(&BitMapBackend::new(path, self.size()).into_drawing_area())
+    }
+
+    /// An SVG document, with its title and what it shows for those who cannot see it.
+    pub(crate) fn svg(&self) -> Result<String, AnalyzeError> {
+        let mut document = String::new();
+        self.draw(&SVGBackend::with_string(&mut document, self.size()).into_drawing_area())?;
+        Ok(described(&document, &self.title, &self.description))
+    }
+}
+
+/// Writes a figure of a run as a PNG file.
 pub(crate) fn write_png(kind: FigureKind, analysis: &Analysis, path: &Path) -> Result<(), AnalyzeError> {
-    let failed = |reason| AnalyzeError::Draw { figure: kind.stem(), reason };
-    let size = kind.size(Layout::WIDE);
-    let area = BitMapBackend::new(path, size).into_drawing_area();
-    draw(kind, analysis, Layout::WIDE, &area).map_err(failed)
+    kind.drawing(analysis, Layout::WIDE).write_png(path)
 }
 
-/// A figure as an SVG document, with its title and what it shows for those who cannot see it.
+/// A figure of a run as an SVG document, with its title and what it shows for those who cannot see it.
 pub fn svg(kind: FigureKind, analysis: &Analysis, layout: Layout) -> Result<String, AnalyzeError> {
-    let failed = |reason| AnalyzeError::Draw { figure: kind.stem(), reason };
-    let mut document = String::new();
-    {
-        let area = SVGBackend::with_string(&mut document, kind.size(layout)).into_drawing_area();
-        draw(kind, analysis, layout, &area).map_err(failed)?;
-    }
-    Ok(described(&document, kind.title(), &describe(kind, analysis)))
+    kind.drawing(analysis, layout).svg()
 }
 
 /// Adds a title and a description to an SVG document.
@@ -133,7 +160,7 @@ fn escaped(text: &str) -> String {
 }
 
 /// What a figure shows, in a sentence or two.
-pub(crate) fn describe(kind: FigureKind, analysis: &Analysis) -> String {
+fn describe(kind: FigureKind, analysis: &Analysis) -> String {
     use crate::number::{or_dash, thousands};
     let totals = &analysis.summary.totals;
     match kind {

@@ -46,6 +46,8 @@ fn panel(analysis: &Analysis, layout: Layout, title: &str, y: Axis, lines: Vec<L
         x: time_axis(analysis, layout),
         y,
         x_title: None,
+        bands: Vec::new(),
+        marks: Vec::new(),
         lines,
         shaded: not_measured(analysis),
         empty: "nothing to show",

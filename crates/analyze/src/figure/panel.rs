@@ -43,6 +43,14 @@ impl Line {
     }
 }
 
+/// A span of y over x, drawn below the lines: an interval.
+#[derive(Clone, Debug)]
+pub(crate) struct Band {
+    pub(crate) name: String,
+    /// x, lower and upper end.
+    pub(crate) points: Vec<(f64, f64, f64)>,
+}
+
 /// A panel.
 #[derive(Clone, Debug)]
 pub(crate) struct Panel {
@@ -52,6 +60,10 @@ pub(crate) struct Panel {
     pub(crate) y: Axis,
     /// What the x axis is, where its labels do not say.
     pub(crate) x_title: Option<String>,
+    /// Below the lines.
+    pub(crate) bands: Vec<Band>,
+    /// Values of x at which something happened, each with the colour of its line.
+    pub(crate) marks: Vec<(f64, RGBColor)>,
     pub(crate) lines: Vec<Line>,
     /// Spans of x that are not measured.
     pub(crate) shaded: Vec<(f64, f64)>,
@@ -86,6 +98,16 @@ impl Panel {
                 (plot.x(&self.x, to), plot.bottom),
                 theme::SHADE,
             )?;
+        }
+        for band in &self.bands {
+            let upper = band.points.iter().map(|&(x, _, high)| (plot.x(&self.x, x), plot.y(&self.y, high)));
+            let lower =
+                band.points.iter().rev().map(|&(x, low, _)| (plot.x(&self.x, x), plot.y(&self.y, low)));
+            draw.polygon(upper.chain(lower).collect(), theme::BAND)?;
+        }
+        for &(at, color) in &self.marks {
+            let x = plot.x(&self.x, at);
+            draw.line(vec![(x, plot.top), (x, plot.bottom)], color, 2)?;
         }
         for (at, label) in &self.y.ticks {
             let y = plot.y_at(self.y.place_tick(*at));
@@ -131,7 +153,7 @@ impl Panel {
     fn legend<DB: DrawingBackend>(&self, draw: &Pen<'_, DB>, width: i32) -> Result<(), String> {
         let text = draw.text;
         let (mut x, y) = (text / 2, text * 2 + text / 3);
-        for line in self.lines.iter().filter(|line| !line.segments.is_empty()) {
+        for line in self.lines.iter().filter(|line| !line.segments.is_empty() && !line.name.is_empty()) {
             let end = x + text + text / 2 + draw.width(&line.name);
             if end > width {
                 break;
@@ -139,6 +161,14 @@ impl Panel {
             draw.line(vec![(x, y), (x + text, y)], line.color, 4)?;
             draw.text(&line.name, (x + text + text / 2, y), HPos::Left, theme::INK)?;
             x = end + text;
+        }
+        for band in &self.bands {
+            let end = x + text + text / 2 + draw.width(&band.name);
+            if end <= width {
+                draw.rectangle((x, y - text / 3), (x + text, y + text / 3), theme::BAND)?;
+                draw.text(&band.name, (x + text + text / 2, y), HPos::Left, theme::INK)?;
+                x = end + text;
+            }
         }
         let name = "not measured";
         if !self.shaded.is_empty() && x + text * 2 + draw.width(name) <= width {
@@ -203,6 +233,10 @@ impl<DB: DrawingBackend> Pen<'_, DB> {
 
     fn rectangle(&self, from: (i32, i32), to: (i32, i32), color: RGBColor) -> Result<(), String> {
         self.area.draw(&Rectangle::new([from, to], color.filled())).map_err(|error| error.to_string())
+    }
+
+    fn polygon(&self, points: Vec<(i32, i32)>, color: RGBColor) -> Result<(), String> {
+        self.area.draw(&Polygon::new(points, color.filled())).map_err(|error| error.to_string())
     }
 
     fn dot(&self, at: (i32, i32), color: RGBColor) -> Result<(), String> {

@@ -20,6 +20,8 @@ pub(crate) const FAINT: RGBColor = RGBColor(0x57, 0x60, 0x6A);
 pub(crate) const GRID: RGBColor = RGBColor(0xD8, 0xDE, 0xE4);
 /// Time that is not measured.
 pub(crate) const SHADE: RGBColor = RGBColor(0xEE, 0xF0, 0xF2);
+/// An interval around a blue line.
+pub(crate) const BAND: RGBColor = RGBColor(0xCF, 0xE3, 0xF1);
 /// Ground of a figure.
 pub(crate) const GROUND: RGBColor = RGBColor(0xFF, 0xFF, 0xFF);
 

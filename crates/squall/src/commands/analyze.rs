@@ -1,4 +1,4 @@
-//! `squall analyze RUN`.
+//! `squall analyze`: the report of a run.
 
 use std::path::{Path, PathBuf};
 
@@ -7,9 +7,19 @@ use squall_analyze::{Analysis, Options, Outputs};
 use squall_core::run_record::RunState;
 use squall_core::summary::{Summary, Verdict};
 
+use crate::commands::{compare, trend};
 use crate::exit::{Exit, Failure};
 
 pub(crate) fn execute(matches: &ArgMatches) -> Result<Exit, Failure> {
+    match matches.subcommand() {
+        Some(("compare", matches)) => compare::execute(matches),
+        Some(("trend", matches)) => trend::execute(matches),
+        Some((_, matches)) => execute_report(matches),
+        None => execute_report(matches),
+    }
+}
+
+fn execute_report(matches: &ArgMatches) -> Result<Exit, Failure> {
     let run = matches.get_one::<String>("run").expect("clap requires it");
     let reports = matches.get_one::<String>("reports").expect("it has a default");
     let analysis = report(Path::new(run), Path::new(reports), matches)?;

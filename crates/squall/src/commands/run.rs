@@ -15,6 +15,7 @@ use squall_milvus::Endpoint;
 use squall_run::{Event, RunError, RunReport, Stop, StopHandle};
 
 use crate::commands::analyze::{report, verdict_exit};
+use crate::commands::baseline::Baseline;
 use crate::commands::setup::endpoint;
 use crate::exit::{Exit, Failure};
 use crate::layers;
@@ -50,12 +51,16 @@ pub(crate) async fn drive(
     writable(&config.reports)?;
 
     let RunConfig { mut plan, dimension, data, reports, .. } = config;
+    let baseline = Baseline::of(matches, &data)?;
     let filters = if asks_filtered(&plan.classes) { plan.workload.filters.as_slice() } else { &[] };
     let preflight = squall_run::preflight(&endpoint, &plan.server, dimension, filters).await?;
     plan.workload.dimension = preflight.dimension;
     // A file of queries is asked as it is, whatever the collection was filled with.
     if plan.workload.query_file.is_none() {
         plan.workload.source = query_source(preflight.identity.as_ref());
+    }
+    if let Some(baseline) = &baseline {
+        baseline.check(&plan.work_key())?;
     }
 
     let signals = Signals::listen().map_err(Failure::failed)?;
@@ -84,7 +89,21 @@ pub(crate) async fn drive(
     if let Some(error) = failure {
         return Err(error.into());
     }
-    Ok(verdict_exit(&analysis?.summary))
+    let exit = verdict_exit(&analysis?.summary);
+    match baseline {
+        // A missed target comes first, and the comparison is worth its reading all the same.
+        Some(baseline) if matches!(exit, Exit::Done | Exit::TargetMissed) => {
+            let compared = baseline.compare(&run_dir, &reports)?;
+            Ok(if exit == Exit::Done { compared } else { exit })
+        }
+        Some(_) => {
+            eprintln!(
+                "note: the run is not compared with the baseline: its figures are not the server's, or not its plan's"
+            );
+            Ok(exit)
+        }
+        None => Ok(exit),
+    }
 }
 
 /// What queries are drawn from: what the collection was filled with decides.

@@ -1,0 +1,133 @@
+//! Like with like: in what runs must agree to be compared, and in what they may differ.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::Serialize;
+use squall_core::summary::RunIdentity;
+
+/// What runs must share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LikenessKey {
+    /// What was asked: [`squall_core::plan::Plan::work_key`].
+    WorkKey,
+    /// The rows of the collection.
+    Dataset,
+    /// The index and its parameters.
+    Index,
+    /// Processor, cores and memory of the machine that made the load.
+    HostClass,
+}
+
+impl LikenessKey {
+    /// All.
+    pub const ALL: [Self; 4] = [Self::WorkKey, Self::Dataset, Self::Index, Self::HostClass];
+
+    /// Its name on the command line and in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::WorkKey => "work_key",
+            Self::Dataset => "dataset",
+            Self::Index => "index",
+            Self::HostClass => "host_class",
+        }
+    }
+
+    pub(crate) fn of(self, run: &RunIdentity) -> String {
+        let known = |value: &Option<String>| value.clone().unwrap_or_else(|| "not known".to_owned());
+        match self {
+            Self::WorkKey => run.work_key.clone(),
+            Self::Dataset => known(&run.dataset),
+            Self::Index => known(&run.index),
+            Self::HostClass => run.host_class.clone(),
+        }
+    }
+}
+
+impl FromStr for LikenessKey {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let name = text.replace('-', "_");
+        Self::ALL.into_iter().find(|key| key.name() == name).ok_or_else(|| {
+            format!(
+                "`{text}` is not something that runs must share; use work_key, dataset, index or host_class"
+            )
+        })
+    }
+}
+
+/// Something that the runs do not share, though they must.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Unlike {
+    /// What.
+    pub key: LikenessKey,
+    /// The base's; several where its runs differ among themselves.
+    pub base: String,
+    /// The new side's.
+    pub new: String,
+}
+
+impl fmt::Display for Unlike {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} (base), {} (new)", self.key.name(), self.base, self.new)
+    }
+}
+
+/// Something that changed from the base to the new side and may.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Changed {
+    /// What: `server version`, `label build` …
+    pub what: String,
+    /// The base's.
+    pub base: String,
+    /// The new side's.
+    pub new: String,
+}
+
+/// All values of a side, each once.
+fn values(side: &[&RunIdentity], of: impl Fn(&RunIdentity) -> String) -> String {
+    let values: BTreeSet<String> = side.iter().map(|run| of(run)).collect();
+    values.into_iter().collect::<Vec<_>>().join("; ")
+}
+
+/// In what the runs are unlike.
+pub(super) fn differences(base: &[&RunIdentity], new: &[&RunIdentity]) -> Vec<Unlike> {
+    let differs = |key: &LikenessKey| {
+        let all: BTreeSet<String> = base.iter().chain(new).map(|run| key.of(run)).collect();
+        all.len() > 1
+    };
+    let unlike = |key: LikenessKey| Unlike {
+        key,
+        base: values(base, |run| key.of(run)),
+        new: values(new, |run| key.of(run)),
+    };
+    LikenessKey::ALL.into_iter().filter(differs).map(unlike).collect()
+}
+
+/// What else changed.
+pub(super) fn changes(base: &[&RunIdentity], new: &[&RunIdentity]) -> Vec<Changed> {
+    let known = |value: Option<&String>| value.map_or_else(|| "–".to_owned(), Clone::clone);
+    let labels: BTreeSet<&String> = base.iter().chain(new).flat_map(|run| run.labels.keys()).collect();
+    let mut all = vec![
+        Changed {
+            what: "server".to_owned(),
+            base: values(base, |run| run.server.uri.clone()),
+            new: values(new, |run| run.server.uri.clone()),
+        },
+        Changed {
+            what: "server version".to_owned(),
+            base: values(base, |run| known(run.server.version.as_ref())),
+            new: values(new, |run| known(run.server.version.as_ref())),
+        },
+    ];
+    all.extend(labels.into_iter().map(|label| Changed {
+        what: format!("label {label}"),
+        base: values(base, |run| known(run.labels.get(label))),
+        new: values(new, |run| known(run.labels.get(label))),
+    }));
+    all.retain(|change| change.base != change.new);
+    all
+}

@@ -1,0 +1,272 @@
+//! Two runs, or two sets of runs, held against each other.
+//!
+//! ```text
+//! run directories ─► analyze each ─► alike? ─► samples ─► statistics ─► Comparison
+//!                                                text · Markdown · page · figures · JSON
+//! ```
+//!
+//! `docs/comparison.md` says what is compared, by which method, and what the words mean.
+
+mod figures;
+mod likeness;
+mod observed;
+mod outputs;
+mod page;
+mod rule;
+mod views;
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use squall_core::run_record::RunState;
+use squall_core::summary::{RunIdentity, ValidityResult, Verdict};
+
+use crate::analysis::{Options, analyze};
+use crate::error::AnalyzeError;
+use crate::statistics::{ComparedGroup, Group, MARGIN, Word, compare};
+
+pub use likeness::{Changed, LikenessKey, Unlike};
+pub use outputs::ComparisonFiles;
+pub use rule::{Rule, RuleError, RuleResult};
+pub use views::text;
+
+use observed::Observed;
+
+/// Version of `comparison.json`.
+pub const COMPARISON_SCHEMA_VERSION: u32 = 1;
+
+/// How runs are compared.
+#[derive(Clone, Debug)]
+pub struct CompareOptions {
+    /// A difference that nobody minds, in per cent.
+    pub margin: f64,
+    /// In what the runs may differ all the same.
+    pub allowed: Vec<LikenessKey>,
+    /// What makes a difference a failure; none: every regression does.
+    pub fail_on: Vec<Rule>,
+}
+
+impl Default for CompareOptions {
+    fn default() -> Self {
+        Self { margin: MARGIN, allowed: Vec::new(), fail_on: Vec::new() }
+    }
+}
+
+/// Why runs cannot be compared.
+#[derive(Debug, thiserror::Error)]
+pub enum CompareError {
+    /// A run could not be analysed.
+    #[error(transparent)]
+    Analyze(#[from] AnalyzeError),
+    /// They did different work, on other data or from another kind of host.
+    #[error("the runs are not alike, so a difference would say nothing about the server:\n{}\nname what may differ with --allow-difference KEY", listed(.0))]
+    Unlike(Vec<Unlike>),
+    /// A run's figures are not the server's.
+    #[error("{} is invalid ({reasons}): its figures are the generator's and not the server's; see its report, and run it again", run.display())]
+    Invalid {
+        /// The run.
+        run: PathBuf,
+        /// The checks that failed.
+        reasons: String,
+    },
+    /// A run that still goes on, or failed.
+    #[error("{} {what}, so its figures are not those of its plan; name a run that ended", run.display())]
+    Unfinished {
+        /// The run.
+        run: PathBuf,
+        /// What is the matter.
+        what: &'static str,
+    },
+    /// A slice of a run.
+    #[error("{} is shard {index} of {count} (from 0) and not a run: a slice's figures are not the run's", run.display())]
+    Shard {
+        /// The directory.
+        run: PathBuf,
+        /// Which.
+        index: u32,
+        /// Of how many.
+        count: u32,
+    },
+    /// The same run twice on one side.
+    #[error("{} is named twice on one side: the same run again is no further evidence", .0.display())]
+    Twice(PathBuf),
+    /// A rule names a class that the runs do not have.
+    #[error("--fail-on names the class `{class}`, which the runs do not share; they share {known}")]
+    NoClass {
+        /// The class.
+        class: String,
+        /// Those that there are.
+        known: String,
+    },
+}
+
+fn listed(differences: &[Unlike]) -> String {
+    differences.iter().map(|found| format!("  {found}")).collect::<Vec<_>>().join("\n")
+}
+
+/// The runs of one side.
+#[derive(Clone, Debug, Serialize)]
+pub struct Side {
+    /// Which.
+    pub runs: Vec<RunIdentity>,
+    /// Measured seconds of each.
+    pub measured_s: Vec<f64>,
+}
+
+/// How the intervals were made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// One run a side: from each run's own wandering. What runs differ by among themselves is not seen.
+    WithinRuns,
+    /// Several runs: Welch's t on each run's figures.
+    BetweenRuns,
+}
+
+/// Two sides compared: what every view reads.
+#[derive(Clone, Debug, Serialize)]
+pub struct Comparison {
+    /// Version of this shape.
+    pub schema_version: u32,
+    /// What it amounts to.
+    pub verdict: Word,
+    /// The same in a sentence.
+    pub sentence: String,
+    /// What was there before.
+    pub base: Side,
+    /// What is held against it.
+    pub new: Side,
+    /// How the intervals were made.
+    pub method: Method,
+    /// A difference that nobody minds, in per cent.
+    pub margin_percent: f64,
+    /// In what the sides are unlike, and were allowed to be.
+    pub unlike: Vec<Unlike>,
+    /// What else changed: server, labels. It may be the cause.
+    pub changed: Vec<Changed>,
+    /// All requests first, then the classes that both sides have.
+    pub groups: Vec<ComparedGroup>,
+    /// The rules of `--fail-on`.
+    pub rules: Vec<RuleResult>,
+    /// Whether it is a failure: a rule is broken or, without rules, a figure regressed.
+    pub failed: bool,
+    /// What a reader must know beside the figures.
+    pub notes: Vec<String>,
+    #[serde(skip)]
+    observed: [Vec<Observed>; 2],
+}
+
+/// Compares the runs of `base` with those of `new`.
+///
+/// # Errors
+/// When a run cannot be analysed, is invalid, a shard or not ended, or when the runs are not alike.
+pub fn compare_runs(
+    base: &[PathBuf],
+    new: &[PathBuf],
+    options: &CompareOptions,
+) -> Result<Comparison, CompareError> {
+    let observed = [observe_all(base)?, observe_all(new)?];
+    let identities =
+        observed.each_ref().map(|side| side.iter().map(|run| &run.summary.run).collect::<Vec<_>>());
+    let unlike = likeness::differences(&identities[0], &identities[1]);
+    if unlike.iter().any(|found| !options.allowed.contains(&found.key)) {
+        return Err(CompareError::Unlike(unlike));
+    }
+    let changed = likeness::changes(&identities[0], &identities[1]);
+
+    let names = observed::shared_groups(&observed);
+    for class in options.fail_on.iter().filter_map(Rule::class) {
+        if !names.iter().any(|name| name == class) {
+            return Err(CompareError::NoClass { class: class.to_owned(), known: names.join(", ") });
+        }
+    }
+    let samples = observed.each_ref().map(|side| {
+        names.iter().map(|name| side.iter().filter_map(|run| run.group(name).cloned()).collect()).collect()
+    });
+    let [base_samples, new_samples]: [Vec<Vec<_>>; 2] = samples;
+    let groups: Vec<Group<'_>> = names
+        .iter()
+        .zip(base_samples.iter().zip(&new_samples))
+        .map(|(name, (base, new))| Group { name, base, new })
+        .collect();
+    let groups = compare(&groups, options.margin);
+    let rules: Vec<RuleResult> = options.fail_on.iter().map(|rule| rule.hold(&groups)).collect();
+    let regressed = groups.iter().flat_map(|group| &group.figures).any(|found| found.word == Word::Regressed);
+    let failed = if rules.is_empty() { regressed } else { rules.iter().any(|rule| rule.broken) };
+    let several = observed.iter().any(|side| side.len() > 1);
+    let side = |runs: &[Observed]| Side {
+        runs: runs.iter().map(|run| run.summary.run.clone()).collect(),
+        measured_s: runs.iter().map(|run| run.length_s).collect(),
+    };
+    let mut comparison = Comparison {
+        schema_version: COMPARISON_SCHEMA_VERSION,
+        verdict: verdict(&groups),
+        sentence: String::new(),
+        base: side(&observed[0]),
+        new: side(&observed[1]),
+        method: if several { Method::BetweenRuns } else { Method::WithinRuns },
+        margin_percent: options.margin,
+        unlike,
+        changed,
+        groups,
+        rules,
+        failed,
+        notes: Vec::new(),
+        observed,
+    };
+    comparison.sentence = views::sentence(&comparison);
+    comparison.notes = views::notes(&comparison);
+    Ok(comparison)
+}
+
+/// The word of all figures together.
+fn verdict(groups: &[ComparedGroup]) -> Word {
+    let words = || groups.iter().flat_map(|group| &group.figures).filter(|found| found.change.is_some());
+    let any = |word| words().any(|found| found.word == word);
+    if any(Word::Regressed) {
+        Word::Regressed
+    } else if any(Word::Improved) {
+        Word::Improved
+    } else if any(Word::Same) && !any(Word::Unclear) {
+        Word::Same
+    } else {
+        Word::Unclear
+    }
+}
+
+fn observe_all(runs: &[PathBuf]) -> Result<Vec<Observed>, CompareError> {
+    let mut seen: Vec<PathBuf> = Vec::new();
+    let mut observed = Vec::new();
+    for run in runs {
+        let path = std::fs::canonicalize(run).unwrap_or_else(|_| run.clone());
+        if seen.contains(&path) {
+            return Err(CompareError::Twice(run.clone()));
+        }
+        seen.push(path);
+        observed.push(observe(run)?);
+    }
+    Ok(observed)
+}
+
+fn observe(run: &Path) -> Result<Observed, CompareError> {
+    let analysis = analyze(run, &Options::default())?;
+    let summary = &analysis.summary;
+    let shard = summary.run.shard;
+    if shard.count > 1 {
+        return Err(CompareError::Shard { run: run.to_owned(), index: shard.index, count: shard.count });
+    }
+    let what = match summary.run.state {
+        RunState::Running => Some("still goes on"),
+        RunState::Failed => Some("failed"),
+        RunState::Complete | RunState::Interrupted => None,
+    };
+    if let Some(what) = what {
+        return Err(CompareError::Unfinished { run: run.to_owned(), what });
+    }
+    if summary.verdict == Verdict::Invalid {
+        let failed = summary.validity.iter().filter(|check| check.result == ValidityResult::Invalid);
+        let reasons = failed.map(|check| check.check.as_str()).collect::<Vec<_>>().join(", ");
+        return Err(CompareError::Invalid { run: run.to_owned(), reasons });
+    }
+    Ok(Observed::of(&analysis))
+}

@@ -1,0 +1,268 @@
+//! A comparison in words: the sentence, the terminal's table and Markdown for a pull request.
+
+use super::{Comparison, Method, Side};
+use crate::number::{DASH, decimal, fixed, percent};
+use crate::statistics::{Compared, More, Quantity, Word};
+
+/// Most regressions and improvements that the sentence names.
+const NAMED: usize = 3;
+
+/// The verdict in a sentence.
+pub(super) fn sentence(comparison: &Comparison) -> String {
+    let of = |word: Word| {
+        let groups = comparison.groups.iter();
+        let found = groups.flat_map(|group| group.figures.iter().map(move |figure| (&group.name, figure)));
+        let mut found: Vec<_> = found.filter(|(_, figure)| figure.word == word).collect();
+        let size = |figure: &Compared| figure.change.map_or(0.0, f64::abs);
+        found.sort_by(|left, right| size(right.1).total_cmp(&size(left.1)));
+        found
+    };
+    let list = |word: Word| {
+        let found = of(word);
+        let named = found.iter().take(NAMED).map(|(group, figure)| {
+            format!("{} of {group} by {} {}", figure.figure.title(), change(figure), interval(figure))
+        });
+        let mut named: Vec<String> = named.collect();
+        if found.len() > NAMED {
+            named.push(format!("{} more", found.len() - NAMED));
+        }
+        named.join(", ")
+    };
+    let margin = decimal(comparison.margin_percent);
+    match comparison.verdict {
+        Word::Regressed => format!("regressed: {}.", list(Word::Regressed)),
+        Word::Improved => format!("improved: {}, and nothing regressed.", list(Word::Improved)),
+        Word::Same => {
+            format!("same: every difference lies within ±{margin} % (±0.1 points of errors, ±0.5 of recall).")
+        }
+        Word::Unclear => {
+            let unclear = of(Word::Unclear).iter().filter(|(_, figure)| figure.change.is_some()).count();
+            format!(
+                "unclear: nothing is shown to differ, but {unclear} figures vary too much to be called the same."
+            )
+        }
+    }
+}
+
+/// What must be known beside the figures.
+pub(super) fn notes(comparison: &Comparison) -> Vec<String> {
+    let mut notes = Vec::new();
+    match comparison.method {
+        Method::WithinRuns => notes.push(
+            "One run a side: the intervals hold what each run wanders by itself, not what runs differ by among \
+             themselves (a restart, another hour). Several runs a side show that, too."
+                .to_owned(),
+        ),
+        Method::BetweenRuns if comparison.base.runs.len() == 1 || comparison.new.runs.len() == 1 => notes.push(
+            "One side is a single run: it is held against the spread of the other side's runs, as if both varied alike."
+                .to_owned(),
+        ),
+        Method::BetweenRuns => {}
+    }
+    let interrupted = [&comparison.base, &comparison.new].into_iter().flat_map(|side| &side.runs);
+    for run in interrupted.filter(|run| run.state == squall_core::run_record::RunState::Interrupted) {
+        notes.push(format!("{} was interrupted: only what it measured until then is compared.", run.id));
+    }
+    notes
+}
+
+/// A change with its sign and unit: `+12.3 %`.
+pub(super) fn change(figure: &Compared) -> String {
+    figure.change.map_or_else(|| DASH.to_owned(), |change| format!("{} {}", signed(change), unit(figure)))
+}
+
+/// The interval: `[8.1, 16.2]`.
+pub(super) fn interval(figure: &Compared) -> String {
+    match (figure.low, figure.high) {
+        (Some(low), Some(high)) => format!("[{}, {}]", signed(low), signed(high)),
+        _ => DASH.to_owned(),
+    }
+}
+
+fn unit(figure: &Compared) -> &'static str {
+    if figure.figure.in_points() { "points" } else { "%" }
+}
+
+fn signed(number: f64) -> String {
+    if number.is_infinite() {
+        return if number > 0.0 { "∞".to_owned() } else { "−∞".to_owned() };
+    }
+    let places = if number.abs() < 1.0 { 2 } else { 1 };
+    let text = fixed(number, places);
+    if text.trim_start_matches(['-', '0', '.']).is_empty() {
+        return "0".to_owned();
+    }
+    if number > 0.0 { format!("+{text}") } else { text }
+}
+
+/// A side's figure as people read it.
+pub(super) fn value(quantity: Quantity, figure: Option<f64>) -> String {
+    let Some(figure) = figure else {
+        return DASH.to_owned();
+    };
+    match quantity {
+        Quantity::ErrorRate => percent(figure),
+        Quantity::Recall => fixed(figure, 4),
+        _ => fixed(figure, 2),
+    }
+}
+
+/// The word, and what an unclear one would need.
+pub(super) fn verdict(figure: &Compared) -> String {
+    if figure.change.is_none() {
+        return "not known".to_owned();
+    }
+    let word = figure.word.text();
+    if figure.word != Word::Unclear {
+        return word.to_owned();
+    }
+    match figure.more {
+        Some(More::Seconds(seconds)) => format!("{word}: {} a side would decide", length(seconds)),
+        Some(More::Runs(runs)) => format!("{word}: {runs} runs a side would decide"),
+        None => format!("{word}: no length worth running would decide"),
+    }
+}
+
+fn length(seconds: f64) -> String {
+    if seconds < 120.0 {
+        format!("{seconds:.0} s")
+    } else if seconds < 7_200.0 {
+        format!("{:.0} min", (seconds / 60.0).ceil())
+    } else {
+        format!("{:.0} h", (seconds / 3_600.0).ceil())
+    }
+}
+
+/// How the intervals were made, in a line.
+pub(super) fn method(comparison: &Comparison) -> &'static str {
+    match comparison.method {
+        Method::WithinRuns => {
+            "95 % intervals from each run's own wandering (long-run variance of slices of time)"
+        }
+        Method::BetweenRuns => "95 % intervals by Welch's t on the runs' figures",
+    }
+}
+
+/// The names of a side's runs.
+pub(super) fn names(side: &Side) -> String {
+    side.runs.iter().map(|run| run.id.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// The comparison for a terminal.
+pub fn text(comparison: &Comparison) -> String {
+    let mut lines =
+        vec![format!("Base: {}", names(&comparison.base)), format!("New:  {}", names(&comparison.new))];
+    lines.extend(comparison.unlike.iter().map(|unlike| format!("Unlike, as allowed: {unlike}")));
+    lines.extend(
+        comparison
+            .changed
+            .iter()
+            .map(|found| format!("Changed: {}: {} → {}", found.what, found.base, found.new)),
+    );
+    for group in &comparison.groups {
+        lines.push(String::new());
+        let header =
+            [format!("{} (ms)", group.name), "base".into(), "new".into(), "change".into(), "95 %".into()];
+        let mut rows = vec![(header, "verdict".to_owned())];
+        rows.extend(group.figures.iter().map(|figure| {
+            let cells = [
+                figure.figure.title().to_owned(),
+                value(figure.figure, figure.base),
+                value(figure.figure, figure.new),
+                change(figure),
+                interval(figure),
+            ];
+            (cells, verdict(figure))
+        }));
+        let width =
+            |column: usize| rows.iter().map(|(row, _)| row[column].chars().count()).max().unwrap_or(0);
+        let widths: [usize; 5] = std::array::from_fn(width);
+        for (row, word) in &rows {
+            let mut line = format!("  {:<width$}", row[0], width = widths[0]);
+            for (cell, width) in row.iter().zip(widths).skip(1) {
+                line.push_str(&format!("  {cell:>width$}"));
+            }
+            lines.push(format!("{line}  {word}"));
+        }
+    }
+    lines.push(String::new());
+    lines.push(format!("Method: {}; false discoveries held at 5 %", method(comparison)));
+    lines.extend(comparison.notes.iter().map(|note| format!("Note: {note}")));
+    for rule in &comparison.rules {
+        let mark = if rule.broken { "✗ broken" } else { "✓ held" };
+        lines.push(format!("Rule: {}: {mark}", rule.rule));
+    }
+    lines.push(format!("Verdict: {}", comparison.sentence));
+    lines.join("\n") + "\n"
+}
+
+/// The comparison for a pull request: under 60 lines.
+pub(super) fn markdown(comparison: &Comparison) -> String {
+    const MOST_ROWS: usize = 24;
+    let mark = |word: Word| match word {
+        Word::Regressed => "❌ ",
+        Word::Improved => "✅ ",
+        Word::Same | Word::Unclear => "",
+    };
+    let mut lines = vec![
+        format!("**{}{}**", mark(comparison.verdict), escaped(&comparison.sentence)),
+        String::new(),
+        format!("Base `{}`, new `{}`.", code(&names(&comparison.base)), code(&names(&comparison.new))),
+        String::new(),
+        "| class | figure | base | new | change | 95 % interval | |".to_owned(),
+        "|---|---|--:|--:|--:|--:|---|".to_owned(),
+    ];
+    // All of the total, and of the classes what is worth a look.
+    let rows = comparison.groups.iter().enumerate().flat_map(|(at, group)| {
+        let worth =
+            move |figure: &&Compared| at == 0 || matches!(figure.word, Word::Regressed | Word::Improved);
+        group.figures.iter().filter(worth).map(move |figure| (&group.name, figure))
+    });
+    let rows: Vec<String> = rows
+        .map(|(group, figure)| {
+            format!(
+                "| {} | {} | {} | {} | {} | {} | {}{} |",
+                escaped(group),
+                figure.figure.title(),
+                value(figure.figure, figure.base),
+                value(figure.figure, figure.new),
+                change(figure),
+                interval(figure),
+                mark(figure.word),
+                verdict(figure)
+            )
+        })
+        .collect();
+    lines.extend(rows.iter().take(MOST_ROWS).cloned());
+    if rows.len() > MOST_ROWS {
+        lines.push(format!("\n{} more rows are in the report.", rows.len() - MOST_ROWS));
+    }
+    lines.push(String::new());
+    let changed = comparison.changed.iter().take(8);
+    lines.extend(changed.map(|found| {
+        format!("- Changed: {}: {} → {}", escaped(&found.what), escaped(&found.base), escaped(&found.new))
+    }));
+    lines.extend(comparison.rules.iter().take(8).map(|rule| {
+        format!("- Rule `{}`: {}", code(&rule.rule), if rule.broken { "❌ broken" } else { "✅ held" })
+    }));
+    lines.extend(comparison.notes.iter().take(4).map(|note| format!("- {}", escaped(note))));
+    lines.push(format!("- Times in ms. {}; false discoveries held at 5 %.", method(comparison)));
+    lines.join("\n") + "\n"
+}
+
+/// Text without a meaning in Markdown's tables.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if "\\`*_[]<>|#".contains(c) {
+            escaped.push('\\');
+        }
+        escaped.push(if c.is_control() { ' ' } else { c });
+    }
+    escaped
+}
+
+/// Text that cannot end a piece of code.
+fn code(text: &str) -> String {
+    text.replace(['`', '\n'], "'")
+}

@@ -1,0 +1,131 @@
+//! A figure whose history is followed: `p99`, `p99(common)`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Serialize, Serializer};
+use squall_core::summary::{Figures, Summary};
+use squall_core::target::Figure;
+
+/// A figure, of a class or of all requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metric {
+    figure: Figure,
+    class: Option<String>,
+}
+
+/// All that may be followed.
+const FIGURES: [Figure; 11] = [
+    Figure::Mean,
+    Figure::P50,
+    Figure::P90,
+    Figure::P95,
+    Figure::P99,
+    Figure::P999,
+    Figure::Max,
+    Figure::ErrorRate,
+    Figure::ShortRate,
+    Figure::Qps,
+    Figure::Recall,
+];
+
+/// Why a text is no metric.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is not a metric; write it like p99 or p99(common), with mean, p50, p90, p95, p99, p999, max, error_rate, short_rate, qps or recall"
+)]
+pub struct MetricError(String);
+
+impl FromStr for Metric {
+    type Err = MetricError;
+
+    fn from_str(text: &str) -> Result<Self, MetricError> {
+        let failed = || MetricError(text.to_owned());
+        let (name, class) = match text.trim().split_once('(') {
+            None => (text.trim(), None),
+            Some((name, rest)) => {
+                let class = rest.strip_suffix(')').map(str::trim).filter(|class| !class.is_empty());
+                (name.trim(), Some(class.ok_or_else(failed)?.to_owned()))
+            }
+        };
+        let figure = FIGURES.into_iter().find(|figure| figure.name() == name).ok_or_else(failed)?;
+        Ok(Self { figure, class })
+    }
+}
+
+impl fmt::Display for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.figure.name())?;
+        self.class.as_ref().map_or(Ok(()), |class| write!(f, "({class})"))
+    }
+}
+
+impl Serialize for Metric {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl Metric {
+    /// Its value in a run: times in milliseconds, shares as fractions.
+    pub(super) fn of(&self, summary: &Summary) -> Option<f64> {
+        let figures: &Figures = match &self.class {
+            Some(class) => summary.classes.get(class)?,
+            None => &summary.totals,
+        };
+        let times = &figures.response_ms;
+        match self.figure {
+            Figure::Mean => times.mean,
+            Figure::P50 => times.p50,
+            Figure::P90 => times.p90,
+            Figure::P95 => times.p95,
+            Figure::P99 => times.p99,
+            Figure::P999 => times.p999,
+            Figure::Max => times.max,
+            Figure::ErrorRate => figures.error_rate,
+            Figure::ShortRate => figures.short_rate,
+            Figure::Qps => figures.rate,
+            Figure::Recall => figures.recall,
+        }
+    }
+
+    /// Whether its changes are in percentage points.
+    pub(super) fn in_points(&self) -> bool {
+        matches!(self.figure, Figure::ErrorRate | Figure::ShortRate | Figure::Recall)
+    }
+
+    /// What a change of its value is in per cent, or points.
+    pub(super) fn change(&self, before: f64, after: f64) -> f64 {
+        if self.in_points() { (after - before) * 100.0 } else { (after / before - 1.0) * 100.0 }
+    }
+
+    /// Whether such a change is for the worse, by more than `margin` per cent; of shares more than
+    /// 0.1 points, of recall more than half a point.
+    pub(super) fn is_regression(&self, change: f64, margin: f64) -> bool {
+        match self.figure {
+            Figure::Qps => change < -margin,
+            Figure::Recall => change < -0.5,
+            Figure::ErrorRate | Figure::ShortRate => change > 0.1,
+            _ => change > margin,
+        }
+    }
+
+    /// Its unit, where the value has one.
+    pub(super) fn unit(&self) -> &'static str {
+        match self.figure {
+            Figure::Qps => "/s",
+            Figure::ErrorRate | Figure::ShortRate | Figure::Recall => "",
+            _ => "ms",
+        }
+    }
+
+    /// A value as people read it.
+    pub(super) fn written(&self, value: f64) -> String {
+        use crate::number::{fixed, percent};
+        match self.figure {
+            Figure::ErrorRate | Figure::ShortRate => percent(value),
+            Figure::Recall => fixed(value, 4),
+            _ => fixed(value, 2),
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! The history of runs: series of like runs, and where they changed.
+//!
+//! ```text
+//! summary.json of every run ─► read ─► filters ─► series of like runs ─► change points ─► Trend
+//!                                                       text with sparklines · page · figures · JSON
+//! ```
+//!
+//! `docs/comparison.md` has the method and what simulations found of it.
+
+mod accepted;
+mod metric;
+mod page;
+mod read;
+mod views;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
+use serde::Serialize;
+use squall_core::run_record::RunState;
+use squall_core::summary::{RunIdentity, Summary, Verdict};
+use squall_core::units::parse_duration;
+
+use crate::compare::LikenessKey;
+use crate::statistics::{MARGIN, changes};
+
+pub use accepted::{Accepted, AcceptedError, accept};
+pub use metric::{Metric, MetricError};
+pub use page::TrendFiles;
+pub use views::text;
+
+/// Version of `trend.json`.
+pub const TREND_SCHEMA_VERSION: u32 = 1;
+
+/// How the history is read.
+#[derive(Clone, Debug)]
+pub struct TrendOptions {
+    /// The metrics, in the order of the tables.
+    pub metrics: Vec<Metric>,
+    /// Labels that a run must have.
+    pub filters: Vec<(String, String)>,
+    /// Runs that started earlier are left out.
+    pub since: Option<DateTime<Utc>>,
+    /// How many of the last runs of a series a regression must be among to fail.
+    pub window: usize,
+    /// A change that nobody minds, in per cent.
+    pub margin: f64,
+}
+
+impl Default for TrendOptions {
+    fn default() -> Self {
+        let metrics = ["qps", "p50", "p99", "error_rate", "recall"];
+        Self {
+            metrics: metrics.map(|text| text.parse().expect("a metric of the grammar")).to_vec(),
+            filters: Vec::new(),
+            since: None,
+            window: 10,
+            margin: MARGIN,
+        }
+    }
+}
+
+/// A run that is in no series, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Skipped {
+    /// The run's directory.
+    pub run: String,
+    /// Why, in one line.
+    pub reason: String,
+}
+
+/// A run of a series.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TrendRun {
+    /// Name of its directory.
+    pub directory: String,
+    /// When it started.
+    pub started: DateTime<Utc>,
+    /// The server's version.
+    pub server_version: Option<String>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A change of a metric.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct MetricChange {
+    /// Index of the first run after it.
+    pub at: usize,
+    /// That run.
+    pub run: String,
+    /// When it started.
+    pub started: DateTime<Utc>,
+    /// Median of the runs before, back to the change before.
+    pub before: f64,
+    /// Median of the runs after, up to the next change.
+    pub after: f64,
+    /// After less before, in per cent; of error rate, short rate and recall in percentage points.
+    pub change: f64,
+    /// Probability of such a change where there is none.
+    pub p_value: f64,
+    /// Whether it is for the worse, by more than the margin.
+    pub regression: bool,
+    /// Whether `accepted.toml` lists it.
+    pub accepted: bool,
+    /// What else changed with that run: server version and labels.
+    pub changed: Vec<String>,
+}
+
+/// A metric over the runs of a series.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct MetricSeries {
+    /// The metric, as targets name it.
+    pub metric: Metric,
+    /// Its value in each run; null where it is not known.
+    pub values: Vec<Option<f64>>,
+    /// Where it changed, in order.
+    pub changes: Vec<MetricChange>,
+}
+
+/// Runs that are alike, in order of time.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TrendSeries {
+    /// What the runs share.
+    pub work_key: String,
+    /// What the runs share.
+    pub dataset: Option<String>,
+    /// What the runs share.
+    pub index: Option<String>,
+    /// What the runs share.
+    pub host_class: String,
+    /// The runs.
+    pub runs: Vec<TrendRun>,
+    /// The metrics.
+    pub metrics: Vec<MetricSeries>,
+}
+
+/// The history: what every view reads.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Trend {
+    /// Version of this shape.
+    pub schema_version: u32,
+    /// The series, the one with the latest run first.
+    pub series: Vec<TrendSeries>,
+    /// Runs that are in none.
+    pub skipped: Vec<Skipped>,
+    /// How many of the last runs of a series a regression must be among to fail.
+    pub window: usize,
+    /// Whether there is a regression among the last runs that is not accepted.
+    pub failed: bool,
+}
+
+/// Reads the history of the runs in `runs`; a run's summary is the newer of that in its directory and
+/// that in its report below `reports`.
+///
+/// # Errors
+/// When `runs` cannot be listed, or `accepted.toml` beside it not be read. A run that cannot be read
+/// is no error: see [`Trend::skipped`].
+pub fn trend(runs: &Path, reports: &Path, options: &TrendOptions) -> Result<Trend, TrendError> {
+    let accepted = accepted::read(&accepted_file(runs))?;
+    let (found, mut skipped) = read::summaries(runs, reports)?;
+    let mut groups: BTreeMap<Vec<String>, Vec<(String, Summary)>> = BTreeMap::new();
+    for (directory, summary) in found {
+        if let Some(reason) = unfit(&summary) {
+            skipped.push(Skipped { run: directory, reason: reason.to_owned() });
+        } else if wanted(&summary.run, options) {
+            let key = LikenessKey::ALL.iter().map(|key| key.of(&summary.run)).collect();
+            groups.entry(key).or_default().push((directory, summary));
+        }
+    }
+    skipped.sort_by(|left, right| left.run.cmp(&right.run));
+    let mut series: Vec<TrendSeries> =
+        groups.into_values().map(|runs| make_series(runs, options, &accepted)).collect();
+    series.sort_by_key(|series| std::cmp::Reverse(series.runs.last().map(|run| run.started)));
+    let failed = series.iter().any(|series| {
+        let recent = series.runs.len().saturating_sub(options.window);
+        let all = series.metrics.iter().flat_map(|metric| &metric.changes);
+        all.into_iter().any(|change| change.regression && !change.accepted && change.at >= recent)
+    });
+    Ok(Trend { schema_version: TREND_SCHEMA_VERSION, series, skipped, window: options.window, failed })
+}
+
+/// Where accepted changes are listed: beside the directory of runs.
+pub fn accepted_file(runs: &Path) -> PathBuf {
+    runs.parent().unwrap_or_else(|| Path::new(".")).join("accepted.toml")
+}
+
+/// Why the history could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum TrendError {
+    /// There is no such directory, or it cannot be listed.
+    #[error("listing the runs of {} failed: {source}; name the directory of runs, such as data/runs", path.display())]
+    List {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// `accepted.toml`.
+    #[error(transparent)]
+    Accepted(#[from] AcceptedError),
+}
+
+/// Reads `30d` (before now) or a date, `2026-05-01`.
+///
+/// # Errors
+/// When it is neither, with what to write.
+pub fn since(text: &str) -> Result<DateTime<Utc>, String> {
+    if let Ok(date) = text.parse::<NaiveDate>() {
+        return Ok(date.and_time(NaiveTime::MIN).and_utc());
+    }
+    let length = parse_duration(text).ok().and_then(|length| TimeDelta::from_std(length).ok());
+    length.and_then(|length| Utc::now().checked_sub_signed(length)).ok_or_else(|| {
+        format!("`{text}` is neither a length of time, such as 30d, nor a date, such as 2026-05-01")
+    })
+}
+
+/// Why a run does not belong into a history.
+fn unfit(summary: &Summary) -> Option<&'static str> {
+    match summary.run.state {
+        RunState::Running => return Some("still goes on"),
+        RunState::Interrupted => return Some("was interrupted"),
+        RunState::Failed => return Some("failed"),
+        RunState::Complete => {}
+    }
+    if summary.run.shard.count > 1 {
+        return Some("is a shard and no whole run");
+    }
+    (summary.verdict == Verdict::Invalid).then_some("is invalid: the generator was the limit")
+}
+
+fn wanted(run: &RunIdentity, options: &TrendOptions) -> bool {
+    let recent = options.since.is_none_or(|since| run.started >= since);
+    recent && options.filters.iter().all(|(key, value)| run.labels.get(key) == Some(value))
+}
+
+fn make_series(
+    mut runs: Vec<(String, Summary)>,
+    options: &TrendOptions,
+    accepted: &[Accepted],
+) -> TrendSeries {
+    runs.sort_by(|left, right| (left.1.run.started, &left.0).cmp(&(right.1.run.started, &right.0)));
+    let trend_runs: Vec<TrendRun> = runs
+        .iter()
+        .map(|(directory, summary)| TrendRun {
+            directory: directory.clone(),
+            started: summary.run.started,
+            server_version: summary.run.server.version.clone(),
+            labels: summary.run.labels.clone(),
+        })
+        .collect();
+    let metrics = options.metrics.iter().map(|metric| {
+        let values: Vec<Option<f64>> = runs.iter().map(|(_, summary)| metric.of(summary)).collect();
+        let changes = metric_changes(metric, &values, &trend_runs, options.margin, accepted);
+        MetricSeries { metric: metric.clone(), values, changes }
+    });
+    let metrics = metrics.collect();
+    let first = &runs[0].1.run;
+    TrendSeries {
+        work_key: first.work_key.clone(),
+        dataset: first.dataset.clone(),
+        index: first.index.clone(),
+        host_class: first.host_class.clone(),
+        metrics,
+        runs: trend_runs,
+    }
+}
+
+fn metric_changes(
+    metric: &Metric,
+    values: &[Option<f64>],
+    runs: &[TrendRun],
+    margin: f64,
+    accepted: &[Accepted],
+) -> Vec<MetricChange> {
+    // Runs whose figure is not known stand in no series.
+    let known: Vec<(usize, f64)> =
+        values.iter().enumerate().filter_map(|(at, value)| value.map(|value| (at, value))).collect();
+    let series: Vec<f64> = known.iter().map(|(_, value)| *value).collect();
+    let cuts = changes(&series);
+    let part = |from: usize, to: usize| median(&series[from..to]);
+    let made = cuts.iter().enumerate().map(|(number, cut)| {
+        let from = number.checked_sub(1).map_or(0, |last| cuts[last].at);
+        let to = cuts.get(number + 1).map_or(series.len(), |next| next.at);
+        let (before, after) = (part(from, cut.at), part(cut.at, to));
+        let at = known[cut.at].0;
+        let change = metric.change(before, after);
+        MetricChange {
+            at,
+            run: runs[at].directory.clone(),
+            started: runs[at].started,
+            before,
+            after,
+            change,
+            p_value: cut.p_value,
+            regression: metric.is_regression(change, margin),
+            accepted: accepted::lists(accepted, metric, at, runs),
+            changed: what_changed(&runs[at - 1], &runs[at]),
+        }
+    });
+    made.collect()
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    if sorted.len().is_multiple_of(2) {
+        f64::midpoint(sorted[middle - 1], sorted[middle])
+    } else {
+        sorted[middle]
+    }
+}
+
+/// What else is new with a run: `build 411 → 412`.
+fn what_changed(before: &TrendRun, after: &TrendRun) -> Vec<String> {
+    let known = |value: Option<&String>| value.map_or("–", String::as_str).to_owned();
+    let mut changed = Vec::new();
+    if before.server_version != after.server_version {
+        let (before, after) = (before.server_version.as_ref(), after.server_version.as_ref());
+        changed.push(format!("server version {} → {}", known(before), known(after)));
+    }
+    let keys: std::collections::BTreeSet<&String> = before.labels.keys().chain(after.labels.keys()).collect();
+    for key in keys {
+        let (before, after) = (before.labels.get(key), after.labels.get(key));
+        if before != after {
+            changed.push(format!("{key} {} → {}", known(before), known(after)));
+        }
+    }
+    changed
+}

@@ -1,0 +1,52 @@
+//! Reading every run's `summary.json`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use squall_core::run_dir::read_json;
+use squall_core::summary::{SUMMARY_SCHEMA_VERSION, Summary};
+
+use super::{Skipped, TrendError};
+
+/// Summaries, each with the name of its run's directory.
+pub(super) type Found = Vec<(String, Summary)>;
+
+/// The summaries by directory, and the runs that have none that can be read.
+pub(super) fn summaries(runs: &Path, reports: &Path) -> Result<(Found, Vec<Skipped>), TrendError> {
+    let list = |source| TrendError::List { path: runs.to_owned(), source };
+    let (mut found, mut skipped) = (Vec::new(), Vec::new());
+    for entry in fs::read_dir(runs).map_err(list)? {
+        let path = entry.map_err(list)?.path();
+        if !path.is_dir() {
+            continue;
+        }
+        let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        match summary(&path, &reports.join(&name)) {
+            Ok(summary) => found.push((name, summary)),
+            Err(reason) => skipped.push(Skipped { run: name, reason }),
+        }
+    }
+    Ok((found, skipped))
+}
+
+/// The newer of the two summaries.
+fn summary(run: &Path, report: &Path) -> Result<Summary, String> {
+    let dated = |directory: &Path| -> Option<(std::time::SystemTime, PathBuf)> {
+        let path = directory.join("summary.json");
+        let modified = fs::metadata(&path).and_then(|metadata| metadata.modified()).ok()?;
+        Some((modified, path))
+    };
+    let newest = [dated(run), dated(report)].into_iter().flatten().max();
+    let Some((_, path)) = newest else {
+        return Err("has no summary.json: `squall analyze` makes it".to_owned());
+    };
+    let value: serde_json::Value = read_json(&path).map_err(|error| error.to_string())?;
+    let version = value.get("schema_version").and_then(serde_json::Value::as_u64);
+    if version != Some(u64::from(SUMMARY_SCHEMA_VERSION)) {
+        let version = version.map_or_else(|| "no".to_owned(), |version| version.to_string());
+        return Err(format!(
+            "its summary.json has schema version {version}, and this Squall reads {SUMMARY_SCHEMA_VERSION}: `squall analyze` makes it anew"
+        ));
+    }
+    serde_json::from_value(value).map_err(|error| format!("its summary.json is damaged ({error})"))
+}

@@ -1,0 +1,246 @@
+//! Runs held against each other, from their rows; and the same statistics on simulated pairs.
+
+use std::fs;
+use std::path::PathBuf;
+
+use squall_analyze::compare::{LikenessKey, text};
+use squall_analyze::statistics::{Compared, Quantity, Word};
+use squall_analyze::{CompareError, CompareOptions, Comparison, Options, analyze, compare_runs};
+use squall_core::run_record::RunRecord;
+use tempfile::TempDir;
+
+use crate::pairs::{Counts, Experiment, Law, simulate};
+use crate::run;
+use crate::simulate::Simulation;
+
+/// Runs in directories of their own, so that they may share a name.
+struct Runs {
+    runs: Vec<PathBuf>,
+    _data: Vec<TempDir>,
+}
+
+fn runs(simulations: &[Simulation]) -> Runs {
+    let (data, runs): (Vec<_>, Vec<_>) = simulations.iter().map(run).unzip();
+    Runs { runs: runs.iter().map(|run| run.path().to_owned()).collect(), _data: data }
+}
+
+fn named(name: &str, seed: u64, median_ms: f64) -> Simulation {
+    Simulation { name: name.to_owned(), seed, median_ms, ..Simulation::default() }
+}
+
+fn of(
+    runs: &Runs,
+    base: &[usize],
+    new: &[usize],
+    options: &CompareOptions,
+) -> Result<Comparison, CompareError> {
+    let side = |side: &[usize]| side.iter().map(|at| runs.runs[*at].clone()).collect::<Vec<_>>();
+    compare_runs(&side(base), &side(new), options)
+}
+
+fn figure<'a>(comparison: &'a Comparison, group: &str, quantity: Quantity) -> &'a Compared {
+    let group = comparison.groups.iter().find(|found| found.name == group).unwrap();
+    group.figures.iter().find(|found| found.figure == quantity).unwrap()
+}
+
+fn change_record(runs: &Runs, at: usize, change: impl FnOnce(&mut RunRecord)) {
+    let run = squall_core::run_dir::RunDir::open(&runs.runs[at]).unwrap();
+    let mut record = run.read_record().unwrap();
+    change(&mut record);
+    run.write_record(&record).unwrap();
+}
+
+#[test]
+fn the_figures_that_are_compared_are_those_of_the_summary() {
+    let runs = runs(&[Simulation { failures: 0.01, ..named("a", 1, 8.0) }]);
+    let comparison = of(&runs, &[0], &[0], &CompareOptions::default()).unwrap();
+    let analysis = analyze(&runs.runs[0], &Options::default()).unwrap();
+    let names: Vec<&str> = comparison.groups.iter().map(|group| group.name.as_str()).collect();
+    assert_eq!(names, ["total", "common", "filtered", "rare"]);
+    for group in &comparison.groups {
+        let figures = analysis.summary.classes.get(&group.name).unwrap_or(&analysis.summary.totals);
+        let times = &figures.response_ms;
+        for (quantity, expected) in [
+            (Quantity::Rate, figures.rate),
+            (Quantity::Mean, times.mean),
+            (Quantity::P50, times.p50),
+            (Quantity::P95, times.p95),
+            (Quantity::P99, times.p99),
+            (Quantity::P999, times.p999),
+            (Quantity::ErrorRate, figures.error_rate),
+            (Quantity::Recall, figures.recall),
+        ] {
+            let found = figure(&comparison, &group.name, quantity);
+            assert_eq!((found.base, found.new), (expected, expected), "{} {quantity:?}", group.name);
+            assert!(found.change.is_none_or(|change| change == 0.0), "{found:?}");
+            assert!(!matches!(found.word, Word::Regressed | Word::Improved), "{found:?}");
+        }
+    }
+    assert!(!comparison.failed);
+}
+
+#[test]
+fn a_slower_run_is_regressed_and_a_rule_decides_whether_it_fails() {
+    let runs = runs(&[named("before", 1, 8.0), named("after", 2, 10.4)]);
+    let comparison = of(&runs, &[0], &[1], &CompareOptions::default()).unwrap();
+    let p50 = figure(&comparison, "total", Quantity::P50);
+    assert_eq!((p50.word, comparison.verdict, comparison.failed), (Word::Regressed, Word::Regressed, true));
+    assert!((20.0..40.0).contains(&p50.change.unwrap()), "{p50:?}");
+    assert!(comparison.sentence.starts_with("regressed: "), "{}", comparison.sentence);
+
+    let back = of(&runs, &[1], &[0], &CompareOptions::default()).unwrap();
+    assert_eq!((back.verdict, back.failed), (Word::Improved, false));
+
+    let with = |rule: &str| {
+        let options = CompareOptions { fail_on: vec![rule.parse().unwrap()], ..CompareOptions::default() };
+        of(&runs, &[0], &[1], &options)
+    };
+    assert!(with("p50 > 10%").unwrap().failed);
+    assert!(!with("p50 > 60%").unwrap().failed);
+    assert!(!with("error_rate > 0.1%").unwrap().failed);
+    let error = with("p50(unheard) > 1%").unwrap_err().to_string();
+    assert!(error.contains("`unheard`") && error.contains("common"), "{error}");
+}
+
+#[test]
+fn several_runs_a_side_are_compared_by_what_runs_differ_by() {
+    let medians = [8.0, 8.6, 7.5, 8.2, 9.0, 7.8];
+    let simulations: Vec<Simulation> = medians
+        .iter()
+        .enumerate()
+        .map(|(at, median)| Simulation { seconds: 6, ..named(&format!("r{at}"), at as u64 + 1, *median) })
+        .collect();
+    let runs = runs(&simulations);
+    let comparison = of(&runs, &[0, 1, 2], &[3, 4, 5], &CompareOptions::default()).unwrap();
+    let p50 = figure(&comparison, "total", Quantity::P50);
+    assert_eq!(p50.word, Word::Unclear, "runs differ by 8 %: {p50:?}");
+    assert!(p50.more.is_some());
+    let json = serde_json::to_value(&comparison).unwrap();
+    assert_eq!(json["method"], "between_runs");
+    assert!(json["groups"][0]["figures"][2]["more"]["runs"].as_u64().unwrap() > 3);
+    assert!(text(&comparison).contains("runs a side would decide"));
+}
+
+#[test]
+fn unlike_runs_are_refused_with_their_differences() {
+    let runs = runs(&[named("a", 1, 8.0), Simulation { rate: 100.0, ..named("b", 2, 8.0) }]);
+    change_record(&runs, 1, |record| record.collection.index = Some("HNSW M=16 L2".into()));
+    let error = of(&runs, &[0], &[1], &CompareOptions::default()).unwrap_err();
+    let CompareError::Unlike(differences) = &error else { panic!("{error}") };
+    let keys: Vec<LikenessKey> = differences.iter().map(|found| found.key).collect();
+    assert_eq!(keys, [LikenessKey::WorkKey, LikenessKey::Index]);
+    assert!(
+        error.to_string().contains("index: IVF_FLAT nlist=1024 L2 (base), HNSW M=16 L2 (new)"),
+        "{error}"
+    );
+
+    let one = CompareOptions { allowed: vec![LikenessKey::Index], ..CompareOptions::default() };
+    assert!(matches!(of(&runs, &[0], &[1], &one), Err(CompareError::Unlike(_))), "one of two is not enough");
+    let both = CompareOptions { allowed: vec!["index".parse().unwrap(), "work_key".parse().unwrap()], ..one };
+    let comparison = of(&runs, &[0], &[1], &both).unwrap();
+    assert_eq!(comparison.unlike.len(), 2);
+    assert!(text(&comparison).contains("Unlike, as allowed: index"));
+}
+
+#[test]
+fn the_server_and_labels_may_change_and_are_shown() {
+    let runs = runs(&[named("a", 1, 8.0), named("b", 2, 8.0)]);
+    change_record(&runs, 1, |record| {
+        record.server.version = Some("2.4.0".into());
+        record.plan.labels = vec![("build".into(), "413".into())];
+    });
+    let comparison = of(&runs, &[0], &[1], &CompareOptions::default()).unwrap();
+    let changed: Vec<String> = comparison
+        .changed
+        .iter()
+        .map(|found| format!("{} {} {}", found.what, found.base, found.new))
+        .collect();
+    assert_eq!(changed, ["server version 2.3.5 2.4.0", "label build 412 413"]);
+}
+
+#[test]
+fn what_is_no_whole_and_valid_run_is_refused() {
+    let simulations = [named("a", 1, 8.0), Simulation { lag_us: 9_000.0, ..named("late", 2, 8.0) }];
+    let runs = runs(&simulations);
+    let error = of(&runs, &[0], &[1], &CompareOptions::default()).unwrap_err();
+    assert!(matches!(error, CompareError::Invalid { .. }) && error.to_string().contains("lag"), "{error}");
+    let error = of(&runs, &[0, 0], &[1], &CompareOptions::default()).unwrap_err();
+    assert!(matches!(error, CompareError::Twice(_)), "{error}");
+    change_record(&runs, 0, |record| record.shard.count = 3);
+    let error = of(&runs, &[0], &[0], &CompareOptions::default()).unwrap_err();
+    assert!(error.to_string().contains("shard 0 of 3"), "{error}");
+}
+
+#[test]
+fn a_run_without_an_answer_gives_dashes() {
+    let simulations = [
+        Simulation { seconds: 8, ..named("a", 1, 8.0) },
+        Simulation { seconds: 8, failures: 1.0, ..named("b", 2, 8.0) },
+    ];
+    let runs = runs(&simulations);
+    let comparison = of(&runs, &[0], &[1], &CompareOptions::default()).unwrap();
+    assert_eq!(figure(&comparison, "total", Quantity::P99).change, None);
+    assert_eq!(figure(&comparison, "total", Quantity::ErrorRate).word, Word::Regressed);
+    let out = tempfile::tempdir().unwrap();
+    comparison.write(out.path(), None).unwrap();
+    let json = serde_json::to_string(&comparison).unwrap();
+    assert!(json.contains("\"figure\":\"p99\",\"base\":"), "{json}");
+    assert!(!text(&comparison).contains("NaN") && !json.contains("NaN"));
+}
+
+#[test]
+fn every_file_of_a_comparison_is_written_and_safe() {
+    let name = "<script>alert(1)</script>`|";
+    let runs = runs(&[named("before", 1, 8.0), named(name, 2, 10.4)]);
+    change_record(&runs, 1, |record| name.clone_into(&mut record.id));
+    let comparison = of(&runs, &[0], &[1], &CompareOptions::default()).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let markdown = out.path().join("pull-request.md");
+    let written = comparison.write(&out.path().join("reports"), Some(&markdown)).unwrap();
+    for suffix in ["percentiles.png", "percentiles.svg", "shift.png", "over-time.svg", "comparison.json"] {
+        assert!(written.files.iter().any(|file| file.ends_with(suffix) && file.is_file()), "{suffix}");
+    }
+    let page = fs::read_to_string(&written.html).unwrap();
+    for forbidden in ["<script", "<link", "<img", "@import", "url(", "src=", "href="] {
+        assert!(!page.contains(forbidden), "the page has {forbidden}");
+    }
+    assert!(page.contains("&#60;script&#62;") && page.contains("Where the distribution moved"));
+    let markdown = fs::read_to_string(markdown).unwrap();
+    assert!(markdown.lines().count() < 60, "{markdown}");
+    assert!(!markdown.contains("<script") || markdown.contains("`<script"), "{markdown}");
+    assert!(markdown.contains("| total | P50 | "), "{markdown}");
+    let json: serde_json::Value =
+        serde_json::from_slice(&fs::read(written.html.with_file_name("comparison.json")).unwrap()).unwrap();
+    assert_eq!((&json["verdict"], &json["schema_version"]), (&"regressed".into(), &1.into()));
+}
+
+const PAIRS: usize = 24;
+
+fn experiment(law: Law, runs: usize, factor: f64) -> Counts {
+    let seed = if factor > 1.0 { 1_005 } else { 5 };
+    simulate(Experiment { law, runs, factor, pairs: PAIRS, seed })
+}
+
+#[test]
+fn where_nothing_differs_hardly_anything_is_said_to() {
+    for (law, runs) in [(Law::Correlated, 1), (Law::Wandering, 1), (Law::Bursts, 1), (Law::Runs, 3)] {
+        let counts = experiment(law, runs, 1.0);
+        for (regressed, improved) in counts.regressed.iter().zip(counts.improved) {
+            // Each is expected in 0.6 of 24 pairs.
+            assert!(*regressed <= 3 && improved <= 3, "{law:?}: {counts:?}");
+        }
+        assert!(counts.alarmed <= 4, "{law:?}: {counts:?}");
+    }
+}
+
+#[test]
+fn what_differs_is_found() {
+    for (law, runs, factor, least) in
+        [(Law::Correlated, 1, 1.1, 22), (Law::Wandering, 1, 1.2, 22), (Law::Runs, 5, 1.2, 17)]
+    {
+        let counts = experiment(law, runs, factor);
+        assert!(counts.regressed[2] >= least, "{law:?}: {counts:?}");
+        let oracle = counts.found_by_oracle(counts.deviation(factor.ln()));
+        assert!(counts.regressed[2] * 10 >= oracle * 8, "{law:?}: {counts:?}, the oracle {oracle}");
+    }
+}

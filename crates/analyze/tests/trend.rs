@@ -1,0 +1,251 @@
+//! The history of runs, from their summaries.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, TimeDelta, TimeZone, Utc};
+use squall_analyze::trend::{Accepted, Trend, TrendOptions, accept, accepted_file, text, trend};
+use squall_core::run_dir::write_json;
+use squall_core::run_record::RunState;
+use squall_core::summary::{Summary, Verdict};
+use tempfile::TempDir;
+
+use crate::analysis;
+use crate::simulate::Simulation;
+
+/// Directories of runs and reports in which a test puts summaries.
+struct History {
+    data: TempDir,
+    template: Summary,
+}
+
+fn started(run: usize) -> DateTime<Utc> {
+    Utc.with_ymd_and_hms(2026, 3, 1, 4, 0, 0).unwrap() + TimeDelta::days(run as i64)
+}
+
+impl History {
+    fn new() -> Self {
+        let template = analysis(&Simulation { seconds: 2, ..Simulation::default() }).summary;
+        Self { data: tempfile::tempdir().unwrap(), template }
+    }
+
+    fn runs(&self) -> PathBuf {
+        self.data.path().join("runs")
+    }
+
+    fn reports(&self) -> PathBuf {
+        self.data.path().join("reports")
+    }
+
+    /// Adds a run whose times are `factor` of the template's.
+    fn add(&self, run: usize, factor: f64, change: impl FnOnce(&mut Summary)) -> String {
+        let mut summary = self.template.clone();
+        summary.run.started = started(run);
+        summary.run.id = format!("run-{run:03}");
+        summary.verdict = Verdict::None;
+        let times = &mut summary.totals.response_ms;
+        for time in [&mut times.p50, &mut times.p99, &mut times.mean] {
+            *time = time.map(|ms| ms * factor);
+        }
+        change(&mut summary);
+        let directory = self.runs().join(&summary.run.id);
+        fs::create_dir_all(&directory).unwrap();
+        write_json(&directory.join("summary.json"), &summary).unwrap();
+        summary.run.id
+    }
+
+    /// Adds runs that vary a little and are slower by `step` from run `at` on.
+    fn add_steps(&self, count: usize, at: usize, step: f64) {
+        for run in 0..count {
+            let noise = 1.0 + 0.02 * ((run * 7_919) % 13) as f64 / 13.0;
+            self.add(run, if run >= at { noise * step } else { noise }, |summary| {
+                let build = if run >= at { "500" } else { "499" };
+                summary.run.labels.insert("build".into(), build.into());
+                let branch = if run % 2 == 0 { "main" } else { "next" };
+                summary.run.labels.insert("branch".into(), branch.into());
+            });
+        }
+    }
+
+    fn trend(&self, options: &TrendOptions) -> Trend {
+        trend(&self.runs(), &self.reports(), options).unwrap()
+    }
+}
+
+fn only(metrics: &[&str]) -> TrendOptions {
+    TrendOptions {
+        metrics: metrics.iter().map(|metric| metric.parse().unwrap()).collect(),
+        ..TrendOptions::default()
+    }
+}
+
+#[test]
+fn a_step_is_found_with_its_run_its_size_and_what_changed() {
+    let history = History::new();
+    history.add_steps(40, 33, 1.2);
+    let trend = history.trend(&only(&["p99", "qps"]));
+    assert_eq!(trend.series.len(), 1);
+    let [p99, qps] = &trend.series[0].metrics[..] else { panic!("two metrics") };
+    assert_eq!(qps.changes, []);
+    let [change] = &p99.changes[..] else { panic!("{:?}", p99.changes) };
+    assert_eq!((change.at, change.run.as_str(), change.started), (33, "run-033", started(33)));
+    assert!((15.0..25.0).contains(&change.change) && change.p_value <= 0.05, "{change:?}");
+    assert!(change.changed.contains(&"build 499 → 500".to_owned()), "{change:?}");
+    assert!(change.regression && trend.failed);
+    let text = text(&trend);
+    assert!(text.contains("regressed at run-033 (2026-04-03 04:00)") && text.contains('█'), "{text}");
+}
+
+#[test]
+fn only_a_recent_regression_that_nobody_accepted_fails() {
+    let history = History::new();
+    history.add_steps(40, 20, 1.2);
+    let old = history.trend(&only(&["p99"]));
+    assert!(!old.failed, "it is not among the last ten");
+    let options = TrendOptions { window: 25, ..only(&["p99"]) };
+    assert!(history.trend(&options).failed);
+
+    let accepted = |metric: Option<&str>| Accepted {
+        run: "run-021".into(),
+        metric: metric.map(str::to_owned),
+        reason: Some("more accurate".into()),
+        accepted: started(41),
+    };
+    let file = accepted_file(&history.runs());
+    accept(&file, accepted(Some("p50"))).unwrap();
+    assert!(history.trend(&options).failed, "another metric's");
+    accept(&file, accepted(Some("p99"))).unwrap();
+    let trend = history.trend(&options);
+    assert!(!trend.failed && trend.series[0].metrics[0].changes[0].accepted);
+    fs::write(&file, "nonsense = true").unwrap();
+    let error = squall_analyze::trend::trend(&history.runs(), &history.reports(), &options).unwrap_err();
+    assert!(error.to_string().contains("accepted.toml"), "{error}");
+}
+
+#[test]
+fn an_improvement_or_a_change_within_the_margin_does_not_fail() {
+    let better = History::new();
+    better.add_steps(40, 33, 0.8);
+    assert!(!better.trend(&only(&["p99"])).failed);
+    let little = History::new();
+    little.add_steps(40, 33, 1.03);
+    let trend = little.trend(&only(&["p99"]));
+    assert_eq!(trend.series[0].metrics[0].changes.len(), 1, "it is shown");
+    assert!(!trend.failed, "and nobody minds");
+}
+
+#[test]
+fn only_like_runs_are_joined_and_a_new_server_is_like() {
+    let history = History::new();
+    for run in 0..6 {
+        history.add(run, 1.0, |summary| {
+            summary.run.index = Some(if run < 3 { "HNSW" } else { "FLAT" }.into());
+            summary.run.server.version = Some(format!("2.3.{run}"));
+        });
+    }
+    let trend = history.trend(&only(&["p99"]));
+    let lengths: Vec<usize> = trend.series.iter().map(|series| series.runs.len()).collect();
+    assert_eq!(lengths, [3, 3]);
+    assert_eq!(trend.series[0].index.as_deref(), Some("FLAT"), "the latest first");
+}
+
+#[test]
+fn what_is_no_run_to_learn_from_is_named_and_left_out() {
+    let history = History::new();
+    history.add(0, 1.0, |_| {});
+    history.add(1, 1.0, |summary| summary.run.state = RunState::Interrupted);
+    history.add(2, 1.0, |summary| summary.verdict = Verdict::Invalid);
+    history.add(3, 1.0, |summary| summary.run.shard.count = 2);
+    let broken = |name: &str, text: &str| {
+        fs::create_dir_all(history.runs().join(name)).unwrap();
+        fs::write(history.runs().join(name).join("summary.json"), text).unwrap();
+    };
+    broken("run-004", "{\"schema_version\": 1, \"run\"");
+    broken("run-005", "{\"schema_version\": 99}");
+    broken("run-006", "{\"schema_version\": 1}");
+    fs::create_dir_all(history.runs().join("run-007")).unwrap();
+    let trend = history.trend(&TrendOptions::default());
+    assert_eq!(trend.series[0].runs.len(), 1);
+    let skipped: Vec<&str> = trend.skipped.iter().map(|skipped| skipped.run.as_str()).collect();
+    assert_eq!(skipped, ["run-001", "run-002", "run-003", "run-004", "run-005", "run-006", "run-007"]);
+    for (skipped, part) in trend.skipped.iter().zip([
+        "interrupted",
+        "invalid",
+        "shard",
+        "damaged",
+        "schema version 99",
+        "damaged",
+        "no summary.json",
+    ]) {
+        assert!(skipped.reason.contains(part), "{skipped:?}");
+    }
+}
+
+#[test]
+fn the_newer_summary_counts() {
+    let history = History::new();
+    let id = history.add(0, 1.0, |summary| summary.totals.rate = Some(1.0));
+    let report = history.reports().join(&id);
+    fs::create_dir_all(&report).unwrap();
+    let mut summary = history.template.clone();
+    (summary.run.id, summary.totals.rate, summary.verdict) = (id.clone(), Some(2.0), Verdict::None);
+    write_json(&report.join("summary.json"), &summary).unwrap();
+    let shown = || history.trend(&only(&["qps"])).series[0].metrics[0].values.clone();
+    let date = |path: &Path, seconds: u64| {
+        let time = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+        fs::File::options().write(true).open(path.join("summary.json")).unwrap().set_modified(time).unwrap();
+    };
+    date(&history.runs().join(&id), 1_000_000_000);
+    date(&report, 1_000_000_100);
+    assert_eq!(shown(), [Some(2.0)]);
+    date(&report, 999_999_000);
+    assert_eq!(shown(), [Some(1.0)]);
+}
+
+#[test]
+fn labels_and_dates_choose_runs() {
+    let history = History::new();
+    history.add_steps(20, 99, 1.0);
+    let filters = vec![("branch".to_owned(), "main".to_owned())];
+    let options = TrendOptions { filters, since: Some(started(10)), ..only(&["p99"]) };
+    assert_eq!(history.trend(&options).series[0].runs.len(), 5);
+    assert!("p98".parse::<squall_analyze::trend::Metric>().is_err());
+}
+
+#[test]
+fn every_file_of_a_history_is_written_and_links_to_reports() {
+    let history = History::new();
+    history.add_steps(30, 24, 1.3);
+    let report = history.reports().join("run-024");
+    fs::create_dir_all(&report).unwrap();
+    fs::write(report.join("report.html"), "").unwrap();
+    history.add(30, 1.3, |summary| {
+        summary.run.labels.insert("<b>".into(), "<script>".into());
+    });
+    let trend = history.trend(&TrendOptions::default());
+    let written = trend.write(&history.reports()).unwrap();
+    for name in ["trend.json", "series-1.png", "series-1.svg", "trend.html"] {
+        assert!(written.files.iter().any(|file| file.ends_with(name) && file.is_file()), "{name}");
+    }
+    let page = fs::read_to_string(&written.html).unwrap();
+    assert!(page.contains("<a href=\"../run-024/report.html\">"), "{page}");
+    assert!(!page.contains("../run-025/") && !page.contains("<script") && !page.contains("<b>"));
+    let json: serde_json::Value =
+        serde_json::from_slice(&fs::read(written.html.with_file_name("trend.json")).unwrap()).unwrap();
+    assert_eq!(json["series"][0]["metrics"][2]["metric"], "p99");
+}
+
+#[test]
+fn an_empty_history_is_said_to_be_one() {
+    let history = History::new();
+    fs::create_dir_all(history.runs()).unwrap();
+    let trend = history.trend(&TrendOptions::default());
+    assert!(text(&trend).contains("There is no run to show.") && !trend.failed);
+    trend.write(&history.reports()).unwrap();
+    let missing = squall_analyze::trend::trend(
+        &history.runs().join("no"),
+        &history.reports(),
+        &TrendOptions::default(),
+    );
+    assert!(missing.unwrap_err().to_string().contains("name the directory of runs"));
+}

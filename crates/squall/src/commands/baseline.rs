@@ -1,0 +1,126 @@
+//! `squall baseline`, and the comparison that ends a run with `--baseline`.
+
+use std::path::{Path, PathBuf};
+
+use clap::ArgMatches;
+use squall_analyze::baseline::{BaselineError, Baselines};
+use squall_analyze::compare::{Rule, text};
+use squall_analyze::{CompareOptions, compare_runs};
+use squall_core::run_dir::RunDir;
+
+use crate::exit::{Exit, Failure};
+
+pub(crate) fn execute(matches: &ArgMatches) -> Result<Exit, Failure> {
+    match matches.subcommand() {
+        Some(("set", matches)) => set(matches),
+        Some((_, matches)) => show(matches),
+        None => unreachable!("clap requires a subcommand"),
+    }
+}
+
+fn data(matches: &ArgMatches) -> &Path {
+    Path::new(matches.get_one::<String>("data").expect("it has a default"))
+}
+
+fn set(matches: &ArgMatches) -> Result<Exit, Failure> {
+    let name = matches.get_one::<String>("name").expect("clap requires it");
+    let runs = resolve(data(matches), matches.get_many::<String>("run").expect("clap requires it"))?;
+    for run in &runs {
+        RunDir::open(run).and_then(|run| run.read_record()).map_err(Failure::failed)?;
+    }
+    Baselines::set(data(matches), name, &runs)?;
+    eprintln!("{name} stands for {}", joined(&runs));
+    Ok(Exit::Done)
+}
+
+fn show(matches: &ArgMatches) -> Result<Exit, Failure> {
+    let baselines = Baselines::read(data(matches))?;
+    match matches.get_one::<String>("name") {
+        Some(name) => println!("{}", joined(&baselines.resolve(data(matches), name)?)),
+        None => {
+            for (name, runs) in &baselines.names {
+                println!("{name}\t{}", runs.join(","));
+            }
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn joined(runs: &[PathBuf]) -> String {
+    runs.iter().map(|run| run.display().to_string()).collect::<Vec<_>>().join(",")
+}
+
+/// The run directories behind run directories and names of baselines.
+pub(crate) fn resolve<'a>(
+    data: &Path,
+    texts: impl IntoIterator<Item = &'a String>,
+) -> Result<Vec<PathBuf>, Failure> {
+    let baselines = Baselines::read(data)?;
+    let mut runs = Vec::new();
+    for text in texts {
+        runs.extend(baselines.resolve(data, text)?);
+    }
+    Ok(runs)
+}
+
+/// What a run is compared with at its end.
+pub(crate) struct Baseline {
+    runs: Vec<PathBuf>,
+    rules: Vec<Rule>,
+}
+
+impl Baseline {
+    /// That of `--baseline`, looked for before any load is made.
+    pub(crate) fn of(matches: &ArgMatches, data: &Path) -> Result<Option<Self>, Failure> {
+        let texts = |name: &str| matches.try_get_many::<String>(name).ok().flatten();
+        let rules = rules(texts("fail-on").into_iter().flatten())?;
+        match texts("baseline") {
+            Some(named) => Ok(Some(Self { runs: resolve(data, named)?, rules })),
+            None if rules.is_empty() => Ok(None),
+            None => Err(Failure::usage("--fail-on judges the comparison with a --baseline; give that, too")),
+        }
+    }
+
+    /// Whether a run of that work can be compared with it.
+    pub(crate) fn check(&self, work_key: &str) -> Result<(), Failure> {
+        for run in &self.runs {
+            let record = RunDir::open(run).and_then(|run| run.read_record()).map_err(Failure::failed)?;
+            if record.work_key != work_key {
+                return Err(Failure::usage(format!(
+                    "the baseline {} did other work (work key {}, this run's is {work_key}): a difference would say nothing; \
+                     repeat its settings, which its report shows",
+                    run.display(),
+                    record.work_key
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares the run with it, writes and prints that.
+    pub(crate) fn compare(&self, run: &Path, reports: &Path) -> Result<Exit, Failure> {
+        let options = CompareOptions { fail_on: self.rules.clone(), ..CompareOptions::default() };
+        let comparison = compare_runs(&self.runs, &[run.to_owned()], &options)?;
+        let written = comparison.write(reports, None)?;
+        eprint!("\n{}", text(&comparison));
+        eprintln!("\nReport:  {}", written.html.display());
+        Ok(if comparison.failed { Exit::Regression } else { Exit::Done })
+    }
+}
+
+/// The rules of `--fail-on`.
+pub(crate) fn rules<'a>(texts: impl Iterator<Item = &'a String>) -> Result<Vec<Rule>, Failure> {
+    texts.map(|rule| rule.parse::<Rule>().map_err(|error| Failure::usage(error.to_string()))).collect()
+}
+
+impl From<BaselineError> for Failure {
+    fn from(error: BaselineError) -> Self {
+        match &error {
+            BaselineError::Io { .. } => Self::failed(error),
+            BaselineError::Toml { .. }
+            | BaselineError::Unknown { .. }
+            | BaselineError::Name(_)
+            | BaselineError::Elsewhere { .. } => Self { exit: Exit::Usage, error: error.into() },
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Runs of two servers held against each other, from the command line.
+
+use crate::support::{Done, SandboxProcess, Workplace};
+
+/// A short run against a sandbox with that delay; its directory and whether it is valid.
+fn run(place: &Workplace, delay: &str, name: &str, rate: u32) -> (String, bool) {
+    let sandbox = SandboxProcess::start(&["--latency", delay]);
+    let uri = &sandbox.uri;
+    place.line(&format!("setup --uri {uri} --num-vectors 500 --dimension 16 --settle 0s")).expect(0);
+    let done = place.line(&format!("run --uri {uri} --rate {rate} -t 5s --name {name} --format json")).ran();
+    let summary = done.json();
+    let id = summary["run"]["id"].as_str().unwrap();
+    (format!("data/runs/{id}"), summary["verdict"] != "invalid")
+}
+
+#[test]
+fn a_slower_server_is_a_regression_and_other_work_is_no_comparison() {
+    let place = Workplace::new();
+    let (before, before_valid) = run(&place, "fixed:5ms", "before", 60);
+    let (after, after_valid) = run(&place, "fixed:25ms", "after", 60);
+    let (other, other_valid) = run(&place, "fixed:5ms", "other", 30);
+    let compare = |new: &str, more: &str| -> Done {
+        place.line(&format!("analyze compare --base {before} --new {new} --format json {more}"))
+    };
+    // On a host that is too busy to make the load the runs are invalid, and must be refused.
+    if before_valid && after_valid {
+        let done = compare(&after, "").expect(4);
+        assert!(done.stderr.contains("Verdict: regressed") && done.stderr.contains("comparison.html"));
+        let comparison = done.json();
+        assert_eq!(comparison["verdict"], "regressed");
+        let p50 = &comparison["groups"][0]["figures"][2];
+        assert_eq!((&p50["figure"], &p50["word"]), (&"p50".into(), &"regressed".into()));
+        compare(&after, "--fail-on p50>900%").expect(0);
+        let broken = compare(&after, "--fail-on p50>100%").expect(4);
+        assert!(broken.stderr.contains("✗ broken"), "{}", broken.stderr);
+        compare("data/runs/none", "").expect(2).says(&["neither a run directory nor a baseline"]);
+    } else {
+        compare(&after, "").expect(5).says(&["is invalid"]);
+    }
+    if before_valid && other_valid {
+        compare(&other, "").expect(2).says(&["work_key", "--allow-difference"]);
+        let done = compare(&other, "--allow-difference work_key --fail-on p50>900%").expect(0);
+        assert_eq!(done.json()["unlike"][0]["key"], "work_key");
+    }
+    compare(&after, "--fail-on p42>1%").expect(2).says(&["`p42` is not compared"]);
+    compare(&after, "--allow-difference weather").expect(2).says(&["`weather`"]);
+    place.line("analyze compare --new x").expect(2);
+}
+
+#[test]
+fn a_run_ends_with_the_comparison_with_its_baseline() {
+    let place = Workplace::new();
+    let (before, valid) = run(&place, "fixed:5ms", "before", 60);
+    place.line(&format!("baseline set main {before}")).expect(0);
+    place.line("baseline set a/b data/runs/none").expect(2).says(&["data/runs/none"]);
+    let shown = place.line("baseline show main").expect(0);
+    assert_eq!(shown.stdout.trim(), before);
+    assert!(place.line("baseline show").expect(0).stdout.starts_with("main\t"));
+
+    let sandbox = SandboxProcess::start(&["--latency", "fixed:25ms"]);
+    let uri = &sandbox.uri;
+    place.line(&format!("setup --uri {uri} --num-vectors 500 --dimension 16 --settle 0s")).expect(0);
+    let again = |more: &str| place.line(&format!("run --uri {uri} -t 5s --name after {more}"));
+    again("--rate 60 --baseline next").expect(2).says(&["`next`", "there are main"]);
+    again("--rate 30 --baseline main").expect(2).says(&["did other work"]);
+    again("--rate 60 --fail-on p50>5%").expect(2).says(&["--baseline"]);
+    let done = again("--rate 60 --baseline main");
+    if done.code == Some(5) {
+        // Either run is invalid on a host that is too busy.
+        assert!(!valid || done.stderr.contains("is not compared"), "{}", done.stderr);
+    } else {
+        assert!(done.expect(4).stderr.contains("Verdict: regressed"));
+    }
+}
