@@ -86,7 +86,7 @@ pub fn analyze(run: &Path, options: &Options) -> Result<Analysis, AnalyzeError> 
     });
     let planned = options.targets.as_deref().unwrap_or(&record.plan.targets);
     let shard: Shard = record.shard;
-    let case = judge::Case { plan: &record.plan, shard, spans: &spans, groups: &groups };
+    let case = judge::Case { plan: &record.plan, shard, spans: &spans, groups: &groups, frame: &frame };
     let targets = judge::judge(planned, &case);
     let verdict = judge::verdict(&checks, &targets, shard);
     let summary = summarize(&record, state, verdict, checks, &groups, &targets);

@@ -187,6 +187,33 @@ pub(crate) fn make(frame: &Frame, plan: &Plan, spans: &Spans) -> Groups {
     }
 }
 
+/// A window [from, to) of `due`, in nanoseconds since the plan's start, and the figures of its rows.
+pub(crate) type Window = ((i64, i64), Group);
+
+/// The figures of every window of that length within the spans, the next beginning a tenth of it
+/// later, at least a second; of one class, or of all requests.
+pub(crate) fn windows(frame: &Frame, spans: &Spans, class: Option<&str>, length_ns: i64) -> Vec<Window> {
+    let of_class = |row: usize| class.is_none_or(|name| frame.classes[usize::from(frame.class[row])] == name);
+    let mut rows: Vec<usize> = (0..frame.len()).filter(|&row| of_class(row)).collect();
+    rows.sort_unstable_by_key(|row| frame.due_ns[*row]);
+    let step_ns = (length_ns / 10).max(1_000_000_000);
+    let mut windows = Vec::new();
+    for (from, to) in spans.iter() {
+        let mut start = from;
+        while start.saturating_add(length_ns) <= to {
+            let end = start + length_ns;
+            let first = rows.partition_point(|row| frame.due_ns[*row] < start);
+            let mut collected = Collected::default();
+            for &row in rows[first..].iter().take_while(|row| frame.due_ns[**row] < end) {
+                collected.add(frame, row);
+            }
+            windows.push(((start, end), collected.into_group(length_ns as f64 / 1e9)));
+            start += step_ns;
+        }
+    }
+    windows
+}
+
 /// The plan's names, then those that only rows have.
 fn names_in_order(mut names: Vec<String>, found: &[String]) -> Vec<String> {
     for name in found {

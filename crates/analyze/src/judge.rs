@@ -1,11 +1,15 @@
 //! Targets held against their figures, and the verdict.
 
+use std::time::Duration;
+
 use squall_core::plan::{Load, Plan, Shard};
 use squall_core::request::Requests;
 use squall_core::summary::{TargetResult, ValidityCheck, ValidityResult, Verdict};
 use squall_core::target::{Comparison, Figure, PlannedTarget, Target};
+use squall_core::units::{format_duration, nanoseconds};
 
-use crate::figures::{Group, Groups};
+use crate::figures::{self, Group, Groups};
+use crate::frame::Frame;
 use crate::number::{percent, thousands};
 use crate::percentile::Percentile;
 use crate::spans::{PlacedStage, Spans, placed_stages};
@@ -32,6 +36,7 @@ pub(crate) struct Case<'a> {
     pub(crate) shard: Shard,
     pub(crate) spans: &'a Spans,
     pub(crate) groups: &'a Groups,
+    pub(crate) frame: &'a Frame,
 }
 
 /// A figure as far as it is known.
@@ -76,6 +81,9 @@ fn find(target: &Target, case: &Case<'_>) -> Found {
     if group.figures.requests == 0 {
         return Found::Unknown("no request was measured".to_owned());
     }
+    if let Some(over) = target.over {
+        return worst_window(target, over, case);
+    }
     if target.figure == Figure::Qps {
         return rate(target, group, case);
     }
@@ -88,6 +96,39 @@ fn find(target: &Target, case: &Case<'_>) -> Found {
         format!("{} failed, each of which counts as infinitely late", percent(share))
     });
     Found::Known { value, met: target.comparison.holds(value, target.bound), note }
+}
+
+/// A target that every window must meet: its value is that of the worst.
+fn worst_window(target: &Target, over: Duration, case: &Case<'_>) -> Found {
+    let windows = figures::windows(case.frame, case.spans, target.class.as_deref(), nanoseconds(over));
+    if windows.is_empty() {
+        let over = format_duration(over);
+        return Found::Unknown(format!("no {over} were measured without a break"));
+    }
+    let count = windows.len();
+    let wants_more = matches!(target.comparison, Comparison::Above | Comparison::AtLeast);
+    let mut why = String::new();
+    let mut worst: Option<(f64, i64)> = None;
+    for ((from, _), group) in windows {
+        let value = match target.figure {
+            Figure::Qps => group.figures.rate.ok_or_else(|| "nothing was measured".to_owned()),
+            figure => value(figure, &group),
+        };
+        match value {
+            Ok(value)
+                if worst.is_none_or(|(worst, _)| if wants_more { value < worst } else { value > worst }) =>
+            {
+                worst = Some((value, from));
+            }
+            Ok(_) => {}
+            Err(reason) => why = reason,
+        }
+    }
+    let Some((value, from)) = worst else { return Found::Unknown(why) };
+    let met = target.comparison.holds(value, target.bound);
+    let at_s = crate::number::decimal(from as f64 / 1e9);
+    let note = format!("the worst of {} windows, from {at_s} s on", thousands(count as u64));
+    Found::Known { value, met, note: Some(note) }
 }
 
 /// The value of a figure other than the rate, failed requests counting as infinitely late.

@@ -224,8 +224,9 @@ fn settings(analysis: &Analysis) -> Vec<(&'static str, String)> {
         ("Classes, by weight", classes.collect::<Vec<_>>().join(", ")),
         ("Seed", plan.seed.to_string()),
         ("Warm-up, timeout, drain", {
-            let lengths = [plan.warm_up, plan.timeout, plan.drain].map(format_duration);
-            lengths.join(", ")
+            let [warm_up, timeout, drain] = [plan.warm_up, plan.timeout, plan.drain].map(format_duration);
+            let warm_up = if plan.auto_warm_up { "auto".to_owned() } else { warm_up };
+            [warm_up, timeout, drain].join(", ")
         }),
         ("Threads × connections", format!("{} × {}", plan.threads, plan.connections)),
         (

@@ -3,10 +3,10 @@
 use squall_core::keys::{Command, Key};
 use squall_core::plan::{Load, Plan};
 use squall_core::schema::Transport;
+use squall_core::stages::format_stages;
 use squall_core::units::format_duration;
-use squall_core::workload::QueryKind;
 
-/// The command, for a shell; `None` where no command line has this load (several stages).
+/// The command, for a shell; `None` where no command line has this load.
 pub(crate) fn command(plan: &Plan) -> Option<String> {
     let mut words = Words::default();
     words.always("uri", &plan.server.uri);
@@ -27,26 +27,29 @@ pub(crate) fn command(plan: &Plan) -> Option<String> {
             }
         }
         Load::Open { arrivals, stages } => {
-            let [stage] = stages.as_slice() else {
-                return None;
-            };
-            if (stage.from - stage.to).abs() > f64::EPSILON {
-                return None;
+            match stages.as_slice() {
+                [stage] if stage.name == "steady" && (stage.from - stage.to).abs() <= f64::EPSILON => {
+                    words.always("rate", &stage.to.to_string());
+                    if let Some(length) = stage.length {
+                        words.always("run-time", &format_duration(length));
+                    }
+                }
+                stages => words.always("stages", &format_stages(stages)?),
             }
-            words.always("rate", &stage.to.to_string());
             let arrivals = match arrivals {
                 squall_core::schedule::Arrivals::Poisson => "poisson",
                 squall_core::schedule::Arrivals::Even => "even",
             };
             words.always("arrivals", arrivals);
-            if let Some(length) = stage.length {
-                words.always("run-time", &format_duration(length));
-            }
             words.flag("max-in-flight", &plan.max_in_flight.to_string());
         }
     }
     words.always("seed", &plan.seed.to_string());
-    words.flag("warm-up", &format_duration(plan.warm_up));
+    let warm_up = if plan.auto_warm_up { "auto".to_owned() } else { format_duration(plan.warm_up) };
+    words.flag("warm-up", &warm_up);
+    if let Some(give_up) = plan.give_up {
+        words.flag("give-up", &format_duration(give_up));
+    }
     words.flag("drain", &format_duration(plan.drain));
     words.flag("timeout", &format_duration(plan.timeout));
     words.flag("threads", &plan.threads.to_string());
@@ -67,14 +70,15 @@ pub(crate) fn command(plan: &Plan) -> Option<String> {
         words.flag("label", &format!("{key}={value}"));
     }
     words.flag("name", &plan.name);
+    let reference =
+        plan.classes.len() == 3 && plan.classes.iter().all(|class| class.name == class.kind.name());
     for class in &plan.classes {
-        let kind = match class.kind {
-            QueryKind::Common => "common",
-            QueryKind::Filtered => "filtered",
-            QueryKind::Rare => "rare",
-        };
-        words.variable(&format!("{kind}-query-weight"), &class.weight.to_string());
-        words.variable(&format!("{kind}-query-limit"), &class.limit.to_string());
+        if !reference {
+            words.flag("class", &class.to_string());
+            continue;
+        }
+        words.variable(&format!("{}-query-weight", class.name), &class.weight.to_string());
+        words.variable(&format!("{}-query-limit", class.name), &class.limit.to_string());
     }
     words.variable("zipf-parameter", &plan.workload.zipf_exponent.to_string());
     words.variable("workload-seed", &plan.workload.seed.to_string());

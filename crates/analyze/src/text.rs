@@ -2,6 +2,7 @@
 
 use squall_core::summary::{Figures, ValidityResult};
 use squall_core::target::{Comparison, Figure};
+use squall_core::units::format_duration;
 
 use crate::analysis::Analysis;
 use crate::judge::JudgedTarget;
@@ -162,5 +163,6 @@ pub(crate) fn target_parts(judged: &JudgedTarget) -> (String, String, String) {
         Comparison::AtLeast => "≥",
         other => other.sign(),
     };
-    (name, value, format!("{sign}{}", written(target.bound)))
+    let over = target.over.map_or_else(String::new, |over| format!(" over {}", format_duration(over)));
+    (name, value, format!("{sign}{}{over}", written(target.bound)))
 }

@@ -57,6 +57,21 @@ fn service_time_leaves_out_backlog_and_lag() {
 }
 
 #[test]
+fn a_target_over_windows_must_hold_in_each_of_them() {
+    let stalled = Simulation { stall_at_s: 10.0, stall_for_s: 2.0, ..Simulation::default() };
+    let targets = ["p50 < 500ms", "p50 < 500ms over 2s", "qps >= 150 over 5s", "p50 < 500ms over 1h"];
+    let analysis = judged(&stalled, &targets);
+    let met: Vec<Option<bool>> = analysis.targets.iter().map(|target| target.result.met).collect();
+    assert_eq!(met, [Some(true), Some(false), Some(true), None]);
+    // Half of what was due in the stall of 2 s waited more than a second.
+    let worst = analysis.targets[1].result.value.unwrap();
+    assert!((900.0..1_200.0).contains(&worst), "{worst}");
+    let text = text::summary(&analysis);
+    assert!(text.contains("(target: <500ms over 2s) ✗ (the worst of"), "{text}");
+    assert!(analysis.targets[3].note.as_deref().unwrap().contains("1h"));
+}
+
+#[test]
 fn a_latency_target_counts_a_failed_request_as_infinitely_late() {
     let targets = ["p50 < 30ms", "p95 < 100ms", "p99 < 10s", "max < 1h"];
     let analysis = judged(&Simulation { failures: 0.02, ..Simulation::default() }, &targets[..3]);

@@ -34,6 +34,13 @@ pub enum Origin {
         /// The file.
         path: PathBuf,
     },
+    /// A key in a scenario file of the user's own.
+    ScenarioFile {
+        /// The key.
+        key: String,
+        /// The file.
+        path: PathBuf,
+    },
     /// A built-in scenario.
     Scenario(String),
     /// No layer had it.
@@ -48,14 +55,14 @@ impl Origin {
             Origin::Environment(_) => 1,
             Origin::EnvFile { .. } => 2,
             Origin::ConfigFile { .. } => 3,
-            Origin::Scenario(_) => 4,
+            Origin::ScenarioFile { .. } | Origin::Scenario(_) => 4,
             Origin::Default => 5,
         }
     }
 
     /// Whether a person who runs the test decided the value, rather than Squall.
     pub fn is_users_own(&self) -> bool {
-        self.rank() < 4
+        !matches!(self, Origin::Scenario(_) | Origin::Default)
     }
 }
 
@@ -65,7 +72,9 @@ impl fmt::Display for Origin {
             Origin::Flag(flag) => f.write_str(flag),
             Origin::Environment(variable) => write!(f, "environment variable {variable}"),
             Origin::EnvFile { variable, path, line } => write!(f, "{variable} in {}:{line}", path.display()),
-            Origin::ConfigFile { key, path } => write!(f, "`{key}` in {}", path.display()),
+            Origin::ConfigFile { key, path } | Origin::ScenarioFile { key, path } => {
+                write!(f, "`{key}` in {}", path.display())
+            }
             Origin::Scenario(name) => write!(f, "scenario {name}"),
             Origin::Default => f.write_str("default"),
         }
@@ -112,7 +121,9 @@ pub enum ConfigError {
         hint: String,
     },
     /// There is no such scenario.
-    #[error("there is no scenario `{name}`; built in are {known}")]
+    #[error(
+        "there is no scenario `{name}`; built in are {known}; a file of your own is named with its ending .toml"
+    )]
     UnknownScenario {
         /// The name given.
         name: String,
@@ -212,8 +223,17 @@ impl Layer {
         })
     }
 
-    /// A built-in scenario.
+    /// A built-in scenario, or a file of the user's own: a name that ends in `.toml`.
     pub fn scenario(name: &str) -> Result<Self, ConfigError> {
+        let path = Path::new(name);
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            let text = std::fs::read_to_string(path)
+                .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+            return Self::toml(Command::Run, &text, path, |key| Origin::ScenarioFile {
+                key: key.to_owned(),
+                path: path.to_owned(),
+            });
+        }
         let (_, text) = SCENARIOS.iter().find(|(known, _)| *known == name).ok_or_else(|| {
             let known: Vec<&str> = SCENARIOS.iter().map(|(name, _)| *name).collect();
             ConfigError::UnknownScenario { name: name.to_owned(), known: known.join(", ") }
@@ -233,12 +253,26 @@ impl Layer {
         })?;
         let mut layer = Self::default();
         for (name, value) in table {
+            // `[[stage]]` and `[[class]]` are tables of one stage, one class each.
+            let name = if name == "stage" { "stages".to_owned() } else { name };
             let key = Key::find(command, &name).ok_or_else(|| ConfigError::UnknownKey {
                 path: path.to_owned(),
                 hint: hint(command, &name),
                 key: name.clone(),
             })?;
             let values = match value {
+                toml::Value::Array(tables)
+                    if tables.iter().all(toml::Value::is_table) && !tables.is_empty() =>
+                {
+                    let texts = tables
+                        .iter()
+                        .filter_map(toml::Value::as_table)
+                        .map(|table| table_text(key.name, table));
+                    let texts = texts
+                        .collect::<Result<Vec<String>, String>>()
+                        .map_err(|reason| ConfigError::Value { origin: origin(&name), reason })?;
+                    Some(if key.list { texts } else { vec![texts.join(",")] })
+                }
                 toml::Value::Array(values) if key.list => values.iter().map(scalar_text).collect(),
                 value => scalar_text(&value).map(|text| vec![text]),
             };
@@ -253,6 +287,30 @@ impl Layer {
         }
         Ok(layer)
     }
+}
+
+/// A table of a stage or a class as the text that its flag takes.
+fn table_text(key: &str, table: &toml::Table) -> Result<String, String> {
+    let known: &[&str] = match key {
+        "stages" => &["name", "length", "rate"],
+        "class" => &["name", "kind", "weight", "limit"],
+        _ => return Err(format!("`{key}` takes no tables")),
+    };
+    if let Some(other) = table.keys().find(|name| !known.contains(&name.as_str())) {
+        return Err(format!("a table has the key `{other}`; known are {}", known.join(", ")));
+    }
+    let text = |name: &str| table.get(name).and_then(scalar_text);
+    let needed = |name: &str| text(name).ok_or_else(|| format!("a table has no `{name}`"));
+    Ok(match key {
+        "stages" => {
+            let name = text("name").map_or_else(String::new, |name| format!("{name}="));
+            format!("{name}{}:{}", needed("length")?, needed("rate")?)
+        }
+        _ => {
+            let limit = text("limit").unwrap_or_else(|| "10".to_owned());
+            format!("{}={}:{}:{limit}", needed("name")?, needed("kind")?, needed("weight")?)
+        }
+    })
 }
 
 /// The text of a TOML value that is not a list or a table.
@@ -313,12 +371,17 @@ fn env_value(text: &str) -> String {
 }
 
 /// The built-in scenarios by name.
-pub const SCENARIOS: [(&str, &str); 5] = [
+pub const SCENARIOS: [(&str, &str); 10] = [
     ("baseline", include_str!("../scenarios/baseline.toml")),
     ("normal", include_str!("../scenarios/normal.toml")),
     ("peak", include_str!("../scenarios/peak.toml")),
     ("stress", include_str!("../scenarios/stress.toml")),
     ("endurance", include_str!("../scenarios/endurance.toml")),
+    ("baseline-open", include_str!("../scenarios/baseline-open.toml")),
+    ("normal-open", include_str!("../scenarios/normal-open.toml")),
+    ("peak-open", include_str!("../scenarios/peak-open.toml")),
+    ("stress-open", include_str!("../scenarios/stress-open.toml")),
+    ("endurance-open", include_str!("../scenarios/endurance-open.toml")),
 ];
 
 /// One resolved setting, as it is shown.
@@ -505,6 +568,35 @@ mod tests {
         assert!(Layer::config_file(Command::Run, &path).unwrap_err().to_string().contains("single value"));
         let error = Layer::scenario("nope").unwrap_err().to_string();
         assert!(error.contains("baseline, normal, peak, stress, endurance"), "{error}");
+    }
+
+    #[test]
+    fn a_scenario_of_the_users_own_has_classes_stages_and_targets() {
+        let text = "target = [\"p99 < 5ms\"]\n[[class]]\nname = \"hot\"\nkind = \"common\"\nweight = 3\n\
+            [[class]]\nname = \"deep\"\nkind = \"rare\"\nweight = 1\nlimit = 100\n\
+            [[stage]]\nlength = \"30s\"\nrate = \"0..100\"\n[[stage]]\nname = \"rush\"\nlength = \"1m\"\nrate = 100\n";
+        let (_keep, path) = file("mine.toml", text);
+        let settings = Settings::resolve(Command::Run, &[Layer::scenario(path.to_str().unwrap()).unwrap()]);
+        assert_eq!(settings.list("class"), ["hot=common:3:10", "deep=rare:1:100"]);
+        assert_eq!(settings.text("stages"), Some("30s:0..100,rush=1m:100"));
+        let origin = settings.origin("target");
+        assert!(origin.is_users_own() && origin.to_string().contains("mine.toml"), "{origin}");
+
+        let (_keep, path) = file("mine.toml", "[[class]]\nname = \"a\"\nwieght = 3\n");
+        let error = Layer::scenario(path.to_str().unwrap()).unwrap_err().to_string();
+        assert!(error.contains("`wieght`") && error.contains("kind, weight"), "{error}");
+        assert!(Layer::scenario("nowhere.toml").unwrap_err().to_string().contains("nowhere.toml"));
+    }
+
+    #[test]
+    fn every_scenario_has_its_open_twin() {
+        let names: Vec<&str> = SCENARIOS.iter().map(|(name, _)| *name).collect();
+        for name in &names[..5] {
+            assert!(names.contains(&format!("{name}-open").as_str()), "{name}");
+            let settings = |name: &str| Settings::resolve(Command::Run, &[Layer::scenario(name).unwrap()]);
+            assert!(settings(name).text("users").is_some() && settings(name).text("stages").is_none());
+            assert!(settings(&format!("{name}-open")).text("stages").is_some());
+        }
     }
 
     #[test]

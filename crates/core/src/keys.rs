@@ -39,6 +39,8 @@ pub struct Key {
     pub list: bool,
     /// Whether it is a flag; others come from the environment and files alone.
     pub flag: bool,
+    /// Whether the flag alone says `true`.
+    pub switch: bool,
     /// Whether its value must never be shown.
     pub secret: bool,
     /// What it is, in a phrase.
@@ -81,6 +83,7 @@ const BASE: Key = Key {
     read_by: ReadBy::Run,
     list: false,
     flag: true,
+    switch: false,
     secret: false,
     help: "",
     short: None,
@@ -137,6 +140,13 @@ pub static KEYS: &[Key] = &[
         read_by: ReadBy::Both,
         help: "grpc or rest",
         value: "grpc|rest",
+        heading: "Server",
+        ..BASE
+    },
+    Key {
+        name: "metrics-url",
+        help: "Milvus' metrics page, read every 5 s into server.parquet; looked for on port 9091 of the host unless given",
+        value: "URL",
         heading: "Server",
         ..BASE
     },
@@ -416,6 +426,13 @@ pub static KEYS: &[Key] = &[
         ..BASE
     },
     Key {
+        name: "stages",
+        help: "Open loop in stages: length:rate each, or length:from..to for a ramp, which is not measured; like 2m:100..1000,5m:1000",
+        value: "STAGES",
+        heading: "Load",
+        ..BASE
+    },
+    Key {
         name: "arrivals",
         default: Some("poisson"),
         help: "Open loop: poisson or even",
@@ -435,8 +452,8 @@ pub static KEYS: &[Key] = &[
     Key {
         name: "warm-up",
         default: Some("0s"),
-        help: "Left out of the figures at the beginning",
-        value: "TIME",
+        help: "Left out of the figures at the beginning; auto: until rate and P95 are stable over 10 s, at most a third of the run",
+        value: "TIME|auto",
         heading: "Load",
         ..BASE
     },
@@ -452,6 +469,13 @@ pub static KEYS: &[Key] = &[
         name: "timeout",
         default: Some("10s"),
         help: "Time for one answer, from the moment its request was sent",
+        value: "TIME",
+        heading: "Load",
+        ..BASE
+    },
+    Key {
+        name: "give-up",
+        help: "End the run when no request was answered for this long; it goes on unless given",
         value: "TIME",
         heading: "Load",
         ..BASE
@@ -478,6 +502,37 @@ pub static KEYS: &[Key] = &[
         help: "Connections a thread",
         value: "N",
         heading: "Load",
+        ..BASE
+    },
+    Key {
+        name: "pin",
+        switch: true,
+        help: "Give each sending thread a core of its own; recorder and scraper keep to the other cores",
+        value: "true|false",
+        heading: "Load",
+        ..BASE
+    },
+    Key {
+        name: "shard",
+        help: "Send only slice i of n of the plan (i from 0); needs --run-id and --start-at, the same for all n",
+        value: "i/n",
+        heading: "Shards",
+        ..BASE
+    },
+    Key { name: "run-id", help: "What the shards of one run share", value: "ID", heading: "Shards", ..BASE },
+    Key {
+        name: "start-at",
+        help: "Time 0 of the run, which all shards share, like 2026-05-01T12:30:00Z",
+        value: "UTC",
+        heading: "Shards",
+        ..BASE
+    },
+    Key {
+        name: "class",
+        list: true,
+        help: "Class of requests instead of the reference's three, like hot=common:70:10: name=kind:weight:limit, the kind common, filtered or rare; may be repeated",
+        value: "CLASS",
+        heading: "Queries",
         ..BASE
     },
     Key {
@@ -562,7 +617,7 @@ pub static KEYS: &[Key] = &[
     Key {
         name: "target",
         list: true,
-        help: "Bound that fails the run when missed, like 'p99(common) < 120ms'; may be repeated",
+        help: "Bound that fails the run when missed, like 'p99(common) < 120ms', of each window with 'over 30s', ending the load with 'abort after 1m'; may be repeated",
         value: "TARGET",
         heading: "Targets",
         ..BASE

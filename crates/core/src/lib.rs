@@ -38,6 +38,8 @@ pub mod run_record;
 pub mod schedule;
 pub mod schema;
 pub mod selectivity;
+pub mod server;
+pub mod stages;
 pub mod stream;
 pub mod summary;
 pub mod target;

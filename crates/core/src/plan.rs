@@ -25,6 +25,41 @@ pub struct Class {
     pub limit: u16,
 }
 
+impl std::str::FromStr for Class {
+    type Err = String;
+
+    /// Reads `name=kind:weight:limit`, such as `hot=common:70:10`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || {
+            format!(
+                "`{text}` is not a class; write it as name=kind:weight:limit, like hot=common:70:10, with the kind common, filtered or rare"
+            )
+        };
+        let (name, rest) = text.split_once('=').ok_or_else(wrong)?;
+        let parts: Vec<&str> = rest.split(':').map(str::trim).collect();
+        let [kind, weight, limit] = parts[..] else { return Err(wrong()) };
+        let kind = QueryKind::ALL.into_iter().find(|known| known.name() == kind).ok_or_else(wrong)?;
+        let name = name.trim();
+        if !crate::stages::is_name(name) {
+            return Err(format!("`{name}` cannot name a class; use letters, digits, - and _"));
+        }
+        let weight = weight.parse().map_err(|_| wrong())?;
+        let limit = limit.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit)).ok_or_else(|| {
+            format!("the class `{name}` has the limit `{limit}`; Milvus takes 1 to {MAX_LIMIT}")
+        })?;
+        Ok(Self { name: name.to_owned(), kind, weight, limit })
+    }
+}
+
+impl std::fmt::Display for Class {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}={}:{}:{}", self.name, self.kind.name(), self.weight, self.limit)
+    }
+}
+
+/// The largest limit that Milvus takes.
+pub const MAX_LIMIT: u16 = 16_384;
+
 /// The reference's mix: 70 % common and 20 % filtered with 10 hits, 10 % rare with 100.
 pub fn reference_classes() -> Vec<Class> {
     let class = |kind: QueryKind, weight, limit| Class { name: kind.name().to_owned(), kind, weight, limit };
@@ -145,6 +180,42 @@ pub struct Shard {
 impl Shard {
     /// The whole plan.
     pub const WHOLE: Shard = Shard { index: 0, count: 1 };
+
+    /// Whether it is only a part of the plan.
+    pub fn is_part(self) -> bool {
+        self.count > 1
+    }
+
+    /// How many of the numbers below `total` are this shard's.
+    pub fn share_of(self, total: u64) -> u64 {
+        let (index, count) = (u64::from(self.index), u64::from(self.count));
+        total.saturating_sub(index).div_ceil(count)
+    }
+}
+
+impl std::str::FromStr for Shard {
+    type Err = String;
+
+    /// Reads `i/n`, where `i` counts from 0.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.trim().split_once('/').and_then(|(index, count)| {
+            Some(Self { index: index.trim().parse().ok()?, count: count.trim().parse().ok()? })
+        });
+        match parts {
+            Some(shard) if shard.index < shard.count => Ok(shard),
+            Some(Shard { index, count }) if count > 0 => Err(format!(
+                "there is no shard {index} of {count}; shards count from 0, so the last is {}/{count}",
+                count - 1
+            )),
+            _ => Err(format!("`{text}` is not a shard; write it like 0/3, 1/3 and 2/3")),
+        }
+    }
+}
+
+impl std::fmt::Display for Shard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.index, self.count)
+    }
 }
 
 /// Everything a run will do.
@@ -168,6 +239,13 @@ pub struct Plan {
     pub seed: u64,
     /// Time at the start of the measured stages that is left out of the figures.
     pub warm_up: Duration,
+    /// Whether the warm-up ends by itself once rate and P95 are stable; `warm_up` is then zero, and
+    /// what was left out stands in the record's measured spans.
+    #[serde(default)]
+    pub auto_warm_up: bool,
+    /// The load ends where no request was answered for this long; `None`: it goes on.
+    #[serde(default)]
+    pub give_up: Option<Duration>,
     /// Time that answers still have after the last arrival.
     pub drain: Duration,
     /// Time that an answer has after its request was sent.
@@ -213,7 +291,12 @@ impl Plan {
     /// every stage but ramps, less the warm-up at its beginning, cut off at `end_ns` where the run
     /// ended early or has no planned end.
     pub fn measured(&self, end_ns: Option<i64>) -> Vec<(i64, i64)> {
-        let warm_up = nanoseconds(self.warm_up);
+        self.measured_after(self.warm_up, end_ns)
+    }
+
+    /// As [`Plan::measured`], with a warm-up of that length.
+    pub fn measured_after(&self, warm_up: Duration, end_ns: Option<i64>) -> Vec<(i64, i64)> {
+        let warm_up = nanoseconds(warm_up);
         let mut spans: Vec<(i64, i64)> = Vec::new();
         let mut start = 0_i64;
         let mut warmed = false;
@@ -237,6 +320,13 @@ impl Plan {
     /// From the first to the last arrival; `None`: until stopped.
     pub fn length(&self) -> Option<Duration> {
         self.stages().iter().map(|stage| stage.length).sum()
+    }
+
+    /// The rate that the users of a closed loop reach if every answer comes at once (Little's law);
+    /// `None` in an open loop, and without think time, where there is no such bound.
+    pub fn most_reachable_rate(&self) -> Option<f64> {
+        let Load::Closed { users, think_time, .. } = &self.load else { return None };
+        Some(f64::from(*users) / think_time.mean().as_secs_f64()).filter(|most| most.is_finite())
     }
 
     /// The arrivals of an open loop.
@@ -302,6 +392,8 @@ pub(crate) mod tests {
             targets: Vec::new(),
             seed: 1,
             warm_up: Duration::ZERO,
+            auto_warm_up: false,
+            give_up: None,
             drain: Duration::from_secs(30),
             timeout: Duration::from_secs(10),
             max_in_flight: 4096,
@@ -371,6 +463,25 @@ pub(crate) mod tests {
         let plan = plan(closed(10, Some(60)));
         let json = serde_json::to_string(&plan).unwrap();
         assert_eq!(serde_json::from_str::<Plan>(&json).unwrap(), plan);
+    }
+
+    #[test]
+    fn a_shard_reads_as_index_of_count_and_shards_share_all() {
+        assert_eq!("2/3".parse(), Ok(Shard { index: 2, count: 3 }));
+        for (text, part) in [
+            ("3/3", "the last is 2/3"),
+            ("1", "not a shard"),
+            ("0/0", "not a shard"),
+            ("-1/2", "not a shard"),
+        ] {
+            let error = text.parse::<Shard>().unwrap_err();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+        for total in 0..20 {
+            let shares = (0..3).map(|index| Shard { index, count: 3 }.share_of(total));
+            assert_eq!(shares.sum::<u64>(), total);
+            assert_eq!(Shard::WHOLE.share_of(total), total);
+        }
     }
 
     #[test]

@@ -5,19 +5,19 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::config::{ConfigError, Settings};
+use chrono::{DateTime, Utc};
+
+use crate::config::{ConfigError, Origin, Settings};
 use crate::dataset::{DIMENSIONS, DatasetError};
-use crate::plan::{Class, Load, Plan, ServerTarget, ThinkTime, reference_classes};
+use crate::plan::{Class, Load, MAX_LIMIT, Plan, ServerTarget, Shard, ThinkTime, reference_classes};
 use crate::request::{RequestError, Requests};
 use crate::schedule::{Arrivals, Stage, StageKind};
 use crate::schema::{Consistency, Transport};
+use crate::stages::parse_stages;
 use crate::target::{Comparison, Figure, PlannedTarget, Target};
 use crate::units::{parse_duration, parse_rate};
 use crate::uri::without_credentials;
 use crate::workload::{QueryKind, Workload};
-
-/// The largest limit that Milvus takes.
-const MAX_LIMIT: u16 = 16_384;
 
 /// What `squall run` does: the plan, and what is not part of it.
 #[derive(Clone, Debug)]
@@ -33,6 +33,23 @@ pub struct RunConfig {
     pub reports: PathBuf,
     /// What the user should know, in sentences.
     pub notes: Vec<String>,
+    /// Which slice of the plan this process sends, and what its shards share.
+    pub part: Option<Part>,
+    /// Whether workers are pinned to cores.
+    pub pin: bool,
+    /// The server's metrics page, where the user named one.
+    pub metrics_url: Option<String>,
+}
+
+/// One shard of a run that several processes make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Which slice.
+    pub shard: Shard,
+    /// The run's id.
+    pub run_id: String,
+    /// Time 0.
+    pub start_at: DateTime<Utc>,
 }
 
 impl RunConfig {
@@ -59,7 +76,9 @@ impl RunConfig {
             classes,
             load,
             seed: settings.required("seed", number::<u64>)?,
-            warm_up: settings.required("warm-up", parse_duration)?,
+            warm_up: settings.required("warm-up", parse_warm_up)?.unwrap_or_default(),
+            auto_warm_up: settings.required("warm-up", parse_warm_up)?.is_none(),
+            give_up: settings.parse("give-up", positive_duration)?,
             drain: settings.required("drain", parse_duration)?,
             timeout: settings.required("timeout", positive_duration)?,
             // The users are the bound of a closed loop.
@@ -70,11 +89,22 @@ impl RunConfig {
             search_params: settings.parse("search-params", json_object)?,
             output_fields: settings.parse("output-fields", field_list)?,
         };
+        let shard = part(settings)?;
+        if shard.is_some() && plan.targets.iter().any(|planned| planned.target.abort.is_some()) {
+            return Err(settings.error(
+                "target",
+                "a shard sees only its own requests, so it cannot abort by a target; leave `abort` out"
+                    .to_owned(),
+            ));
+        }
+        notes.extend(unreachable_rate(&plan));
         if let Some(length) = plan.length()
             && plan.measured(None).is_empty()
         {
             let reason = if closed {
                 "the users are still being spawned when the run ends, so nothing would be measured; raise --spawn-rate or --run-time"
+            } else if plan.stages().iter().all(|stage| stage.kind == StageKind::Ramp) {
+                "every stage is a ramp, so nothing would be measured; add a stage with a constant rate"
             } else {
                 "the warm-up takes the whole run, so nothing would be measured; shorten --warm-up or raise --run-time"
             };
@@ -87,8 +117,69 @@ impl RunConfig {
             data: settings.required("data", non_empty)?.into(),
             reports: settings.required("reports", non_empty)?.into(),
             notes,
+            part: shard,
+            pin: settings.parse("pin", truth)?.unwrap_or(false),
+            metrics_url: settings.parse("metrics-url", non_empty)?,
         })
     }
+}
+
+/// What the users of a closed loop cannot reach though a target asks for it.
+fn unreachable_rate(plan: &Plan) -> Option<String> {
+    let (Load::Closed { users, think_time, .. }, most) = (&plan.load, plan.most_reachable_rate()?) else {
+        return None;
+    };
+    let wanted = plan.targets.iter().map(|planned| &planned.target).find(|target| {
+        let wants_more = matches!(target.comparison, Comparison::Above | Comparison::AtLeast);
+        target.figure == Figure::Qps && target.class.is_none() && wants_more && target.bound > most
+    })?;
+    let pause = think_time.mean().as_secs_f64();
+    Some(format!(
+        "{users} users who think {pause} s on average ask at most {most:.0} requests/s, however fast the server is, so the target {wanted} cannot be met; give more --users, or an open loop (--rate, --stages, or a scenario's -open twin)"
+    ))
+}
+
+/// `--shard`, `--run-id` and `--start-at`, which belong together.
+fn part(settings: &Settings) -> Result<Option<Part>, ConfigError> {
+    let names = ["shard", "run-id", "start-at"];
+    let given: Vec<&str> = names.into_iter().filter(|name| settings.text(name).is_some()).collect();
+    if given.is_empty() {
+        return Ok(None);
+    }
+    if let Some(missing) = names.into_iter().find(|name| !given.contains(name)) {
+        return Err(ConfigError::Conflict(format!(
+            "{} needs --{missing}: every shard of a run is given --shard i/n and the same --run-id and --start-at",
+            settings.origin(given[0])
+        )));
+    }
+    Ok(Some(Part {
+        shard: settings.required("shard", Shard::from_str)?,
+        run_id: settings.required("run-id", non_empty)?,
+        start_at: settings.required("start-at", instant)?,
+    }))
+}
+
+/// An instant with its offset to UTC, or in UTC.
+fn instant(text: &str) -> Result<DateTime<Utc>, String> {
+    let text = text.trim();
+    DateTime::parse_from_rfc3339(text)
+        .or_else(|_| DateTime::parse_from_rfc3339(&format!("{text}Z")))
+        .map(|instant| instant.with_timezone(&Utc))
+        .map_err(|_| format!("`{text}` is not an instant; write it in UTC like 2026-05-01T12:30:00Z"))
+}
+
+/// Yes or no.
+fn truth(text: &str) -> Result<bool, String> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "false" | "0" | "no" | "off" => Ok(false),
+        _ => Err(format!("`{text}` is neither true nor false")),
+    }
+}
+
+/// A warm-up; `None` is `auto`.
+fn parse_warm_up(text: &str) -> Result<Option<Duration>, String> {
+    if text.trim() == "auto" { Ok(None) } else { parse_duration(text).map(Some) }
 }
 
 /// Where `setup` and `run` connect to, without credentials.
@@ -107,12 +198,10 @@ fn classes(
     workload: &Workload,
     notes: &mut Vec<String>,
 ) -> Result<Vec<Class>, ConfigError> {
-    let mut classes = reference_classes();
-    for class in &mut classes {
-        class.weight = settings.required(&format!("{}-query-weight", class.name), number::<f64>)?;
-        class.limit = settings.required(&format!("{}-query-limit", class.name), parse_limit)?;
-    }
+    let own = !settings.list("class").is_empty();
+    let classes = if own { own_classes(settings, notes)? } else { the_references_classes(settings)? };
     Requests::new(0, workload, &classes).map_err(|error| match &error {
+        RequestError::Weight { .. } if own => settings.error("class", error.to_string()),
         RequestError::Weight { class, .. } => {
             settings.error(&format!("{class}-query-weight"), error.to_string())
         }
@@ -120,7 +209,7 @@ fn classes(
         RequestError::NoWeight => ConfigError::Conflict(error.to_string()),
     })?;
     let sum: f64 = classes.iter().map(|class| class.weight).sum();
-    if (sum - 100.0).abs() > 1e-9 {
+    if !own && (sum - 100.0).abs() > 1e-9 {
         notes.push(format!(
             "the class weights add up to {sum}, not 100; they are taken as relative to each other"
         ));
@@ -128,19 +217,64 @@ fn classes(
     Ok(classes)
 }
 
+fn the_references_classes(settings: &Settings) -> Result<Vec<Class>, ConfigError> {
+    let mut classes = reference_classes();
+    for class in &mut classes {
+        class.weight = settings.required(&format!("{}-query-weight", class.name), number::<f64>)?;
+        class.limit = settings.required(&format!("{}-query-limit", class.name), parse_limit)?;
+    }
+    Ok(classes)
+}
+
+/// The classes of `--class` or a scenario file; the reference's weights and limits do not matter then.
+fn own_classes(settings: &Settings, notes: &mut Vec<String>) -> Result<Vec<Class>, ConfigError> {
+    let mut classes: Vec<Class> = Vec::new();
+    for text in settings.list("class") {
+        let class: Class = text.parse().map_err(|reason| settings.error("class", reason))?;
+        if classes.iter().any(|known| known.name == class.name) {
+            return Err(settings.error("class", format!("two classes are called `{}`", class.name)));
+        }
+        classes.push(class);
+    }
+    if classes.len() > usize::from(u8::MAX) {
+        return Err(settings.error("class", format!("{} classes are more than 255", classes.len())));
+    }
+    for kind in QueryKind::ALL {
+        for what in ["weight", "limit"] {
+            let origin = settings.origin(&format!("{}-query-{what}", kind.name()));
+            if origin.is_users_own() {
+                let classes = settings.origin("class");
+                notes.push(format!("{origin} has no effect: {classes} says what the classes are"));
+            }
+        }
+    }
+    Ok(classes)
+}
+
+/// The strongest of users, rate and stages decides the model.
 fn load(settings: &Settings, notes: &mut Vec<String>) -> Result<Load, ConfigError> {
     let run_time = settings.parse("run-time", positive_duration)?;
-    let (users, rate) = (settings.origin("users"), settings.origin("rate"));
-    let open = settings.text("rate").is_some() && rate.rank() <= users.rank();
-    if open && users.rank() == rate.rank() {
+    let mut given: Vec<(&str, Origin)> = ["users", "rate", "stages"]
+        .into_iter()
+        .filter(|name| settings.text(name).is_some())
+        .map(|name| (name, settings.origin(name)))
+        .collect();
+    given.sort_by_key(|(_, origin)| origin.rank());
+    let (chosen, origin) = given.first().cloned().expect("users have a default");
+    let others = &given[1..];
+    if let Some((_, other)) = others.iter().find(|(_, other)| other.rank() == origin.rank()) {
         return Err(ConfigError::Conflict(format!(
-            "{users} and {rate} contradict each other: users make a closed loop, a rate makes an open one; give one of them"
+            "{origin} and {other} contradict each other: users make a closed loop, a rate or stages an open one; give one of them"
         )));
     }
-    if !open {
-        if settings.text("rate").is_some() {
-            notes.push(format!("{users} is stronger than {rate}: this is a closed loop"));
-        }
+    for (_, other) in others.iter().filter(|(_, other)| *other != Origin::Default) {
+        notes.push(if chosen == "users" {
+            format!("{origin} is stronger than {other}: this is a closed loop")
+        } else {
+            format!("{other} has no effect: {origin} makes this an open loop")
+        });
+    }
+    if chosen == "users" {
         return Ok(Load::Closed {
             users: settings.required("users", positive::<u32>)?,
             spawn_rate: settings.required("spawn-rate", parse_rate)?,
@@ -148,18 +282,26 @@ fn load(settings: &Settings, notes: &mut Vec<String>) -> Result<Load, ConfigErro
             run_time,
         });
     }
-    for closed_only in ["users", "spawn-rate", "think-time"] {
+    for closed_only in ["spawn-rate", "think-time"] {
         if settings.origin(closed_only).is_users_own() {
-            notes.push(format!(
-                "{} has no effect: {rate} makes this an open loop",
-                settings.origin(closed_only)
-            ));
+            let closed_only = settings.origin(closed_only);
+            notes.push(format!("{closed_only} has no effect: {origin} makes this an open loop"));
         }
+    }
+    let arrivals = settings.required("arrivals", Arrivals::from_str)?;
+    if chosen == "stages" {
+        if run_time.is_some() {
+            return Err(ConfigError::Conflict(format!(
+                "{} contradicts {origin}: each stage has its own length; leave the run time out, or give a --rate instead of stages",
+                settings.origin("run-time")
+            )));
+        }
+        return Ok(Load::Open { arrivals, stages: settings.required("stages", parse_stages)? });
     }
     let rate = settings.required("rate", parse_rate)?;
     let stage =
         Stage { name: "steady".to_owned(), kind: StageKind::Steady, length: run_time, from: rate, to: rate };
-    Ok(Load::Open { arrivals: settings.required("arrivals", Arrivals::from_str)?, stages: vec![stage] })
+    Ok(Load::Open { arrivals, stages: vec![stage] })
 }
 
 /// The reference's five targets, binding where the user gave them, and those of `--target`.
@@ -180,7 +322,7 @@ fn targets(settings: &Settings, classes: &[Class]) -> Result<Vec<PlannedTarget>,
             }
             if bound >= 0.0 { Ok(bound) } else { Err(format!("`{text}` is below 0")) }
         })?;
-        let target = Target { figure, class: None, comparison, bound };
+        let target = Target::new(figure, None, comparison, bound);
         targets.push(PlannedTarget { target, binding: settings.origin(name).is_users_own() });
     }
     let binding = settings.origin("target").is_users_own();
@@ -325,7 +467,8 @@ mod tests {
         };
         assert_eq!(config.plan.targets.len(), 5);
         assert!(config.plan.targets.iter().all(|target| !target.binding));
-        assert!(config.notes.is_empty(), "{:?}", config.notes);
+        // 100 users cannot reach the reference's own target.
+        assert!(config.notes.iter().all(|note| note.contains("at most 333")), "{:?}", config.notes);
     }
 
     #[test]
@@ -347,6 +490,85 @@ mod tests {
         assert!(open.notes[0].contains("USERS has no effect"), "{:?}", open.notes);
         let closed = config(&[("users", "5")], &[("SQUALL_RATE", "100")]).unwrap();
         assert!(matches!(closed.plan.load, Load::Closed { users: 5, .. }));
+    }
+
+    #[test]
+    fn the_strongest_of_users_rate_and_stages_decides() {
+        let open = config(&[("stages", "10s:0..50,20s:50")], &[("USERS", "5")]).unwrap();
+        let Load::Open { stages, .. } = &open.plan.load else { panic!("{:?}", open.plan.load) };
+        assert_eq!((stages.len(), open.plan.measured(None)), (2, vec![(10_000_000_000, 30_000_000_000)]));
+        assert!(open.notes[0].contains("USERS has no effect"), "{:?}", open.notes);
+        for flags in [[("stages", "1m:5"), ("rate", "5")], [("stages", "1m:5"), ("users", "5")]] {
+            let error = config(&flags, &[]).unwrap_err();
+            assert!(error.contains("contradict each other"), "{error}");
+        }
+        let error = config(&[("stages", "1m:5"), ("run-time", "5s")], &[]).unwrap_err();
+        assert!(error.contains("--run-time contradicts --stages"), "{error}");
+        let error = config(&[("stages", "1m:0..5")], &[]).unwrap_err();
+        assert!(error.contains("every stage is a ramp"), "{error}");
+    }
+
+    #[test]
+    fn a_shard_needs_its_run_and_its_start() {
+        let whole = config(&[("shard", "1/3"), ("run-id", "r"), ("start-at", "2026-05-01T12:30:00Z")], &[]);
+        let part = whole.unwrap().part.unwrap();
+        assert_eq!((part.shard, part.run_id.as_str()), (Shard { index: 1, count: 3 }, "r"));
+        assert_eq!(part.start_at.to_rfc3339(), "2026-05-01T12:30:00+00:00");
+        assert!(config(&[], &[]).unwrap().part.is_none());
+        for (flags, missing) in [
+            (vec![("shard", "0/2")], "--run-id"),
+            (vec![("shard", "0/2"), ("run-id", "r")], "--start-at"),
+            (vec![("run-id", "r"), ("start-at", "2026-05-01T12:30:00Z")], "--shard"),
+        ] {
+            let error = config(&flags, &[]).unwrap_err();
+            assert!(error.contains(&format!("needs {missing}")), "{error}");
+        }
+        let error = config(&[("shard", "0/2"), ("run-id", "r"), ("start-at", "noon")], &[]).unwrap_err();
+        assert!(error.contains("`noon` is not an instant"), "{error}");
+    }
+
+    #[test]
+    fn classes_of_the_users_own_replace_the_references() {
+        let own = config(
+            &[("class", "hot=common:3:5"), ("class", "deep=rare:1:100")],
+            &[("RARE_QUERY_LIMIT", "7")],
+        );
+        let own = own.unwrap();
+        let texts: Vec<String> = own.plan.classes.iter().map(ToString::to_string).collect();
+        assert_eq!(texts, ["hot=common:3:5", "deep=rare:1:100"]);
+        assert!(
+            own.notes.iter().any(|note| note.contains("RARE_QUERY_LIMIT has no effect")),
+            "{:?}",
+            own.notes
+        );
+        for (class, part) in [
+            ("hot=warm:3:5", "`hot=warm:3:5` is not a class"),
+            ("hot=common:3:0", "1 to 16384"),
+            ("hot=common:-3:5", "is -3"),
+            ("a b=common:3:5", "`a b` cannot name"),
+        ] {
+            let error = config(&[("class", class)], &[]).unwrap_err();
+            assert!(error.contains(part), "{class}: {error}");
+        }
+        let error = config(&[("class", "a=common:1:1"), ("class", "a=rare:1:1")], &[]).unwrap_err();
+        assert!(error.contains("two classes are called `a`"), "{error}");
+    }
+
+    #[test]
+    fn a_rate_that_the_users_cannot_reach_is_pointed_out() {
+        let notes = config(&[("users", "100")], &[]).unwrap().notes;
+        assert!(notes[0].contains("at most 333 requests/s") && notes[0].contains("qps >= 1000"), "{notes:?}");
+        assert!(config(&[("users", "400")], &[]).unwrap().notes.is_empty());
+        assert!(config(&[("users", "1"), ("think-time", "0")], &[]).unwrap().notes.is_empty());
+    }
+
+    #[test]
+    fn a_warm_up_may_end_by_itself() {
+        let plan = config(&[("warm-up", "auto"), ("give-up", "30s"), ("pin", "true")], &[]).unwrap();
+        assert!(plan.pin && plan.plan.auto_warm_up && plan.plan.warm_up.is_zero());
+        assert_eq!(plan.plan.give_up, Some(Duration::from_secs(30)));
+        let plan = config(&[("warm-up", "3s")], &[]).unwrap();
+        assert!(!plan.pin && !plan.plan.auto_warm_up && plan.plan.warm_up == Duration::from_secs(3));
     }
 
     #[test]
@@ -382,6 +604,9 @@ mod tests {
             ("consistency", "weak", "not a consistency level"),
             ("threads", "0", "at least 1"),
             ("output-fields", "a,,b", "empty name"),
+            ("stages", "5x:3", "`5x`"),
+            ("warm-up", "soon", "`soon`"),
+            ("pin", "maybe", "neither true nor false"),
         ] {
             let error = config(&[(name, value)], &[]).unwrap_err();
             assert!(error.contains(part), "{name} {value}: {error}");

@@ -14,7 +14,7 @@ pub const RUN_SCHEMA_VERSION: u32 = 1;
 pub enum RunState {
     /// It runs, or was killed: see [`RunRecord::state_now`].
     Running,
-    /// It did all that was planned.
+    /// It did all that was planned, or all up to an abort that was planned for: see `ended_early`.
     Complete,
     /// It was stopped by a signal, or killed.
     Interrupted,
@@ -77,6 +77,9 @@ pub struct HostRecord {
     pub cgroup_quota_cores: Option<f64>,
     /// Cost of reading the clock.
     pub clock_read_ns: u64,
+    /// The core of each worker, where they are pinned.
+    #[serde(default)]
+    pub pinned: Vec<u32>,
 }
 
 impl HostRecord {
@@ -156,6 +159,9 @@ pub struct RunRecord {
     pub state: RunState,
     /// Why it failed.
     pub error: Option<String>,
+    /// What ended the load before its plan did, in one sentence.
+    #[serde(default)]
+    pub ended_early: Option<String>,
     /// The process that makes it.
     pub process: Option<ProcessRecord>,
     /// The plan's time 0.

@@ -1,13 +1,21 @@
 //! Targets: bounds that a figure must meet, such as `p99(common) < 120ms`.
 //!
-//! Grammar: `figure [ "(" class ")" ] ( "<" | "<=" | ">" | ">=" ) number [ unit ]`. Figures are
-//! `mean p50 p90 p95 p99 p999 max` (units `us ms s`, default `ms`), `error_rate` and `short_rate`
-//! (a fraction, or per cent with `%`), `qps` and `recall`.
+//! Grammar: `figure [ "(" class ")" ] ( "<" | "<=" | ">" | ">=" ) number [ unit ] [ "over" time ]
+//! [ "abort" [ "after" time ] ]`. Figures are `mean p50 p90 p95 p99 p999 max` (units `us ms s`,
+//! default `ms`), `error_rate` and `short_rate` (a fraction, or per cent with `%`), `qps` and
+//! `recall`.
+//!
+//! Without `over` the figure is that of the whole run; `over 30s` asks the same of every 30 s of it.
+//! `abort` ends the load when the target was missed for [`Target::GRACE`] without a break, or for as
+//! long as `after` says; it looks at windows, of [`Target::ABORT_WINDOW`] where `over` does not say.
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+use crate::units::{format_duration, parse_duration};
 
 /// A figure that can have a bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,6 +134,23 @@ pub struct Target {
     pub comparison: Comparison,
     /// The bound: milliseconds for latencies, a fraction for rates of errors, else plain.
     pub bound: f64,
+    /// Length of the windows that must each meet it; `None`: the whole run must.
+    pub over: Option<Duration>,
+    /// The load ends when the target was missed for this long without a break; `None`: it goes on.
+    pub abort: Option<Duration>,
+}
+
+impl Target {
+    /// Windows that an `abort` looks at where `over` does not say.
+    pub const ABORT_WINDOW: Duration = Duration::from_secs(10);
+
+    /// How long a target must be missed for an `abort` that does not say.
+    pub const GRACE: Duration = Duration::from_secs(10);
+
+    /// A target of the whole run.
+    pub fn new(figure: Figure, class: Option<String>, comparison: Comparison, bound: f64) -> Self {
+        Self { figure, class, comparison, bound, over: None, abort: None }
+    }
 }
 
 /// A target and whether missing it fails the run.
@@ -156,6 +181,16 @@ pub enum TargetError {
     /// The class in parentheses is empty or not closed.
     #[error("target `{0}` has parentheses that name no class; write it like `p99(common) < 120ms`")]
     Class(String),
+    /// What follows the bound is no window and no abort.
+    #[error(
+        "target `{text}` has {reason}; write it like `p99 < 120ms over 30s` or `p99 < 120ms over 30s abort after 1m`"
+    )]
+    Window {
+        /// The target as written.
+        text: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The bound is not a number with a unit of the figure.
     #[error("target `{text}` has the bound `{bound}`; {expected}")]
     Bound {
@@ -197,12 +232,47 @@ impl FromStr for Target {
             .find(|(known, _)| *known == name)
             .map(|(_, figure)| *figure)
             .ok_or_else(|| TargetError::Figure { text: text.to_owned(), figure: name.to_owned() })?;
+        let (right, over, abort) =
+            window(right).map_err(|reason| TargetError::Window { text: text.to_owned(), reason })?;
+        if abort.is_some() && figure == Figure::Recall {
+            let reason = "an abort by recall, which is scored beside the load".to_owned();
+            return Err(TargetError::Window { text: text.to_owned(), reason });
+        }
         let bound = parse_bound(figure, right.trim()).map_err(|expected| TargetError::Bound {
             text: text.to_owned(),
             bound: right.trim().to_owned(),
             expected,
         })?;
-        Ok(Self { figure, class, comparison, bound })
+        Ok(Self { figure, class, comparison, bound, over, abort })
+    }
+}
+
+/// What stands before `over` and `abort`, and what they say.
+fn window(text: &str) -> Result<(&str, Option<Duration>, Option<Duration>), String> {
+    let length = |word: &str, text: &str| match parse_duration(text) {
+        Ok(length) if !length.is_zero() => Ok(length),
+        _ => Err(format!("`{word} {}`", text.trim())),
+    };
+    let (text, abort) = match text.split_once(" abort") {
+        None => (text, None),
+        Some((text, rest)) => match rest.trim() {
+            "" => (text, Some(Target::GRACE)),
+            rest => match rest.strip_prefix("after ") {
+                Some(grace) => (text, Some(length("abort after", grace)?)),
+                None => return Err(format!("`abort {rest}`")),
+            },
+        },
+    };
+    match text.split_once(" over ") {
+        None => Ok((text, abort.map(|_| Target::ABORT_WINDOW), abort)),
+        Some((text, over)) => {
+            let over = length("over", over)?;
+            // A second is what the live figures are made of.
+            if over < Duration::from_secs(1) || over.subsec_nanos() != 0 {
+                return Err(format!("`over {}`, which is no whole number of seconds", format_duration(over)));
+            }
+            Ok((text, Some(over), abort))
+        }
     }
 }
 
@@ -237,12 +307,19 @@ impl fmt::Display for Target {
         }
         write!(f, " {} ", self.comparison.sign())?;
         if self.figure.is_latency() {
-            write!(f, "{}ms", self.bound)
+            write!(f, "{}ms", self.bound)?;
         } else if self.figure.is_fraction() {
             // Rounded to what a person wrote: 0.1 % is 0.001, and 100 × 0.001 is not quite 0.1.
-            write!(f, "{}%", (self.bound * 1e14).round() / 1e12)
+            write!(f, "{}%", (self.bound * 1e14).round() / 1e12)?;
         } else {
-            write!(f, "{}", self.bound)
+            write!(f, "{}", self.bound)?;
+        }
+        if let Some(over) = self.over {
+            write!(f, " over {}", format_duration(over))?;
+        }
+        match self.abort {
+            None => Ok(()),
+            Some(grace) => write!(f, " abort after {}", format_duration(grace)),
         }
     }
 }
@@ -283,6 +360,39 @@ mod tests {
             );
             assert!((target.bound - bound).abs() < 1e-12, "{text}: {}", target.bound);
             assert_eq!(target.to_string().parse(), Ok(target), "{text} reads back");
+        }
+    }
+
+    #[test]
+    fn windows_and_aborts_read_and_write() {
+        let read = |text: &str| -> Target { text.parse().unwrap() };
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        for (text, over, abort, written) in [
+            ("p99 < 120ms over 30s", seconds(30), None, "p99 < 120ms over 30s"),
+            ("qps >= 5 over 1m abort", seconds(60), seconds(10), "qps >= 5 over 1m abort after 10s"),
+            (
+                "error_rate<1% abort after 1m",
+                seconds(10),
+                seconds(60),
+                "error_rate < 1% over 10s abort after 1m",
+            ),
+        ] {
+            let target = read(text);
+            assert_eq!((target.over, target.abort), (over, abort), "{text}");
+            assert_eq!(target.to_string(), written);
+            assert_eq!(read(written), target);
+        }
+        for (text, part) in [
+            ("p99 < 1ms over", "`1ms over`"),
+            ("p99 < 1ms over x", "`over x`"),
+            ("p99 < 1ms over 0s", "`over 0s`"),
+            ("p99 < 1ms over 1500ms", "whole number of seconds"),
+            ("p99 < 1ms abort soon", "`abort soon`"),
+            ("p99 < 1ms abort after x", "`abort after x`"),
+            ("recall > 0.9 abort", "abort by recall"),
+        ] {
+            let error = text.parse::<Target>().unwrap_err().to_string();
+            assert!(error.contains(part), "{text}: {error}");
         }
     }
 

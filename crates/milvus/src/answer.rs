@@ -51,11 +51,10 @@ pub(crate) fn read(protocol: Protocol, body: &[u8]) -> Option<Summary> {
 
 /// Ids and scores of a search's answer. `primary_key` names the key in REST's rows, where it may
 /// also be called `id`; where it is not known, the only integer field is taken.
-pub(crate) fn hits(
-    protocol: Protocol,
-    body: &[u8],
-    primary_key: Option<&str>,
-) -> Result<SearchHits, HitsError> {
+///
+/// # Errors
+/// When the bytes are no answer, or its keys are not integers.
+pub fn hits(protocol: Protocol, body: &[u8], primary_key: Option<&str>) -> Result<SearchHits, HitsError> {
     match protocol {
         Protocol::Grpc => grpc::hits(body),
         Protocol::RestV2 | Protocol::RestV1 => rest::hits(body, primary_key),

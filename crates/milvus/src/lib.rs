@@ -50,13 +50,15 @@ pub mod encode;
 mod endpoint;
 mod error;
 pub mod measured;
+mod metrics;
 mod protocol;
 mod stream;
 mod tls;
 
-pub use answer::{HitsError, SearchHits};
+pub use answer::{HitsError, SearchHits, hits};
 pub use encode::EncodeError;
 pub use endpoint::{DEFAULT_PORT, Endpoint, EndpointError};
 pub use error::{ConnectError, Error};
+pub use metrics::{MetricsError, MetricsPage};
 pub use protocol::Protocol;
 pub use squall_proto::data_type::{IndexState, LoadState, SegmentState};

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use squall_core::request::Request;
 use squall_core::row::Outcome;
 use squall_milvus::measured::{Connection, Pending};
@@ -34,6 +35,8 @@ pub(crate) struct Connections {
     /// Which connection is looked at first, so that idle ones take turns.
     turn: Cell<usize>,
     opener: Opener,
+    /// Whether answers are kept for the recorder, which scores them.
+    keep_bodies: bool,
 }
 
 struct Slot {
@@ -86,6 +89,7 @@ impl Connections {
         protocol: Protocol,
         count: u16,
         places: u32,
+        keep_bodies: bool,
     ) -> Result<Self, Error> {
         let count = usize::from(count.max(1));
         let sockets = (places as usize).div_ceil(count).clamp(FEWEST_SOCKETS, MOST_SOCKETS);
@@ -95,7 +99,7 @@ impl Connections {
             let state = RefCell::new(State::Open(Rc::new(opener.open().await?)));
             slots.push(Slot { state, in_flight: Rc::default() });
         }
-        Ok(Self { prepared, slots, turn: Cell::new(0), opener })
+        Ok(Self { prepared, slots, turn: Cell::new(0), opener, keep_bodies })
     }
 
     /// The open connection with the fewest requests in flight, counting one more.
@@ -202,12 +206,13 @@ impl Link for Connections {
             hits: reply.hits,
             bytes_in: reply.bytes_in,
             hopeless: reply.code.and_then(hopeless),
+            body: if self.keep_bodies { reply.body } else { Bytes::new() },
         }
     }
 }
 
 fn without_answer(outcome: Outcome) -> Answer {
-    Answer { outcome, code: None, hits: 0, bytes_in: 0, hopeless: None }
+    Answer { outcome, code: None, hits: 0, bytes_in: 0, hopeless: None, body: Bytes::new() }
 }
 
 /// What a code means for the rest of the run. Milvus' codes and those of gRPC and HTTP do not

@@ -25,12 +25,25 @@ pub enum RunError {
     /// The run was stopped before its first request.
     #[error("stopped before the first request")]
     Stopped,
+    /// The metrics page is none.
+    #[error("--metrics-url: {0}")]
+    Metrics(#[from] squall_milvus::MetricsError),
     /// The system gives no thread, timer or file descriptor.
     #[error("the system refused what a worker needs: {0}; check the limits (ulimit -a)")]
     System(#[from] std::io::Error),
     /// The run's directory cannot be made.
     #[error(transparent)]
     RunDir(#[from] RunDirError),
+    /// The instant that all shards begin at is over.
+    #[error(
+        "--start-at {start_at} was {late_s:.1} s ago when this shard was ready, so its first requests could not be sent when due; start the shards earlier, or give a later --start-at"
+    )]
+    TooLate {
+        /// When the run began.
+        start_at: chrono::DateTime<chrono::Utc>,
+        /// How long ago that was, in seconds.
+        late_s: f64,
+    },
     /// The run ended early; its rows are kept.
     #[error("{reason}; the rows up to then are in {}", run_dir.display())]
     Failed {

@@ -25,6 +25,11 @@ pub enum Event {
         /// How long opening and encoding took.
         took: Duration,
     },
+    /// This shard is ready; time 0 is still to come.
+    Waiting {
+        /// How long it is away.
+        for_: Duration,
+    },
     /// Time 0 is fixed; the first request follows.
     Started {
         /// The run's directory.
@@ -34,6 +39,13 @@ pub enum Event {
         /// From the first to the last arrival; `None`: until stopped.
         length: Option<Duration>,
     },
+    /// A warm-up that ends by itself has ended; what is due from now on is measured.
+    WarmedUp {
+        /// Since the measured stages began.
+        after: Duration,
+    },
+    /// What a reader of the figures will want to know; one sentence.
+    Note(String),
     /// Something worth knowing that does not end the run; one sentence.
     Warning(String),
     /// A second is over.
@@ -79,6 +91,8 @@ pub struct LiveLine {
     pub p95: Option<Duration>,
     /// 99th percentile.
     pub p99: Option<Duration>,
+    /// Recall of this second's answers by class, of those that have one; empty without truth.
+    pub recall: Vec<(String, f64)>,
     /// Failed requests since the start.
     pub errors: u64,
     /// Requests that are over, since the start.
@@ -107,6 +121,9 @@ impl fmt::Display for LiveLine {
                 None => write!(f, "  {name} -")?,
             }
         }
+        for (index, (class, recall)) in self.recall.iter().enumerate() {
+            write!(f, "{} {class} {recall:.3}", if index == 0 { "  recall" } else { "" })?;
+        }
         write!(f, "  errors {}", self.errors)
     }
 }
@@ -124,6 +141,7 @@ mod tests {
             p50: Some(Duration::from_micros(3_120)),
             p95: Some(Duration::from_micros(9_949)),
             p99: Some(Duration::from_millis(1_204)),
+            recall: Vec::new(),
             errors: 0,
             done: 11_980,
             planned: Some(20_000),
@@ -137,6 +155,13 @@ mod tests {
             line().to_string(),
             "00:12  rate 998/s  in flight 14  backlog 0  p50 3.1 ms  p95 9.9 ms  p99 1204 ms  errors 0"
         );
+    }
+
+    #[test]
+    fn recall_stands_in_the_line_by_class_where_it_is_known() {
+        let recall = vec![("common".to_owned(), 0.98765), ("rare".to_owned(), 1.0)];
+        let text = LiveLine { recall, ..line() }.to_string();
+        assert!(text.ends_with("p99 1204 ms  recall common 0.988 rare 1.000  errors 0"), "{text}");
     }
 
     #[test]

@@ -13,7 +13,7 @@
 
 use std::future::poll_fn;
 use std::num::NonZero;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use squall_core::plan::{Load, Plan, Shard};
 use squall_core::request::Requests;
+use squall_core::run_config::Part;
 use squall_core::run_dir::RunDir;
 use squall_core::run_record::{ProcessRecord, RUN_SCHEMA_VERSION, RunRecord, RunState, RunTotals};
 use squall_core::units::nanoseconds;
@@ -30,6 +31,7 @@ use squall_milvus::admin::Admin;
 use squall_milvus::{Endpoint, Protocol};
 use tokio::sync::oneshot;
 
+use crate::abort;
 use crate::clock::{Clock, MonotonicClock, Timer, TimerfdAlarm, monotonic_ns};
 use crate::connections::Connections;
 use crate::control::Control;
@@ -38,12 +40,17 @@ use crate::events::{Event, Events};
 use crate::health::Health;
 use crate::host;
 use crate::monitor::{Early, Monitor, Watched};
+use crate::options::Options;
+use crate::pin::Pinning;
 use crate::preflight::{Preflight, loaded_segments};
 use crate::prepare::Prepared;
 use crate::queue::{ClosedLoop, ClosedQueue, DueQueue, OpenQueue, Slice};
 use crate::recorder::{Recorded, Recorder, Ring};
+use crate::score::{self, FoundTruth, Scorer};
+use crate::scrape::Scraper;
 use crate::second::{Message, Second};
 use crate::stop::{StopRequest, StopSignal};
+use crate::warm_up::AutoWarmUp;
 use crate::worker::{Settings, Worker, fly};
 
 /// Between the last preparation and time 0.
@@ -74,14 +81,25 @@ pub fn execute(
     plan: Plan,
     endpoint: Endpoint,
     preflight: Preflight,
-    data: &Path,
-    shard: Shard,
+    options: &Options,
     events: Events,
     stop: StopSignal,
 ) -> Result<RunReport, RunError> {
     let began = Instant::now();
+    let shard = options.shard();
     tell(&events, Event::Preparing { queries: Prepared::queries(&plan) });
-    let host = host::record();
+    let mut host = host::record();
+    let pinning =
+        if options.pin { Pinning::new(&host.affinity, plan.threads.max(1)) } else { Pinning::default() };
+    host.pinned = pinning.workers().to_vec();
+    if options.pin && !pinning.is_exclusive() {
+        let cores = host.affinity.len();
+        let words = format!(
+            "{} threads on {cores} cores cannot have one each to themselves; --pin helps only where there are more cores than --threads",
+            plan.threads
+        );
+        tell(&events, Event::Warning(words));
+    }
     if host.clock_read_ns > DEAR_CLOCK_NS {
         let cost = host.clock_read_ns;
         tell(
@@ -91,22 +109,44 @@ pub fn execute(
             )),
         );
     }
-    let shared = Arc::new(Shared::new(plan, endpoint, &preflight, shard)?);
+    let metrics = options.metrics(&endpoint)?;
+    let scorer = match score::truth(&options.data, &plan, &preflight) {
+        FoundTruth::Truth(truth) => Some(Scorer::new(truth, &plan, &preflight)),
+        FoundTruth::None => None,
+        FoundTruth::Missing(why) => {
+            tell(&events, Event::Note(why));
+            None
+        }
+    };
+    let shared = Arc::new(Shared::new(plan, endpoint, &preflight, shard, pinning, scorer.is_some())?);
     let plan = &shared.plan;
     let mut crew = Crew::hire(&shared)?;
     crew.wait_for_connections(&stop)?;
     let connections = u32::from(shared.workers()) * u32::from(plan.connections.max(1));
     tell(&events, Event::Connected { connections, took: began.elapsed() });
 
-    let run_dir = RunDir::create(data, Utc::now(), &plan.name, shard)?;
+    if let Some(part) = &options.part {
+        in_time(part)?;
+        tell(&events, Event::Warning(CLOCK_ERROR_UNKNOWN.to_owned()));
+    }
+    let start = options.part.as_ref().map_or_else(Utc::now, |part| part.start_at);
+    let run_dir = RunDir::create(&options.data, start, &plan.name, shard)?;
     let stages: Vec<String> = plan.stages().into_iter().map(|stage| stage.name).collect();
-    let (recorder, rings) = Recorder::start(run_dir.clone(), shared.workers(), &plan.class_names(), &stages)?;
+    let (recorder, rings) = Recorder::start(
+        run_dir.clone(),
+        shared.workers(),
+        &plan.class_names(),
+        &stages,
+        &shared.pinning,
+        scorer,
+    )?;
     let mut record = RunRecord {
         schema_version: RUN_SCHEMA_VERSION,
         squall_version: env!("CARGO_PKG_VERSION").to_owned(),
-        id: run_dir.name(),
+        id: options.part.as_ref().map_or_else(|| run_dir.name(), |part| part.run_id.clone()),
         state: RunState::Running,
         error: None,
+        ended_early: None,
         process: ProcessRecord::current(),
         started: Utc::now(),
         ended: None,
@@ -120,10 +160,20 @@ pub fn execute(
         measured: plan.measured(None),
         totals: None,
     };
-    let (clock, started) = fix_time_zero(&run_dir, &mut record)?;
+    let (clock, started) = match &options.part {
+        None => fix_time_zero(&run_dir, &mut record)?,
+        Some(part) => time_zero_of(part, &run_dir, &mut record)?,
+    };
+    // One shard of a run looks at the server: its page is the same for all.
+    let scraper = (shard.index == 0)
+        .then(|| Scraper::start(metrics, clock, run_dir.clone(), events.clone(), shared.pinning.clone()))
+        .transpose()?;
     let mut health = Health::new(&crew.threads);
     crew.go(clock, rings);
-    let planned = if shard.count == 1 { plan.open_schedule().and_then(|open| open.total()) } else { None };
+    let planned = plan.open_schedule().and_then(|open| open.total()).map(|total| shard.share_of(total));
+    if options.part.is_some() {
+        tell(&events, Event::Waiting { for_: Duration::from_nanos((-clock.now_ns()).max(0).unsigned_abs()) });
+    }
     tell(&events, Event::Started { run_dir: run_dir.path().to_owned(), planned, length: plan.length() });
 
     let watch = Monitor {
@@ -134,7 +184,12 @@ pub fn execute(
             drain: plan.drain,
             collection: plan.server.collection.clone(),
             uri: shared.endpoint.uri(),
+            give_up: plan.give_up,
+            classes: plan.class_names(),
         },
+        auto_warm_up: auto_warm_up(plan),
+        aborts: abort::of(plan),
+        record: &mut record,
         clock,
         inbox: &crew.inbox,
         control: Arc::clone(&shared.control),
@@ -146,12 +201,13 @@ pub fn execute(
     }
     .run();
     crew.dismiss();
+    let scraped = scraper.map_or(Ok(()), Scraper::finish);
     let mut recorded = recorder.finish().unwrap_or_else(|_| Recorded::lost_by_a_panic());
     tell(&events, Event::Merging { parts: recorded.parts.len() });
     if let Err(error) = recorded.parts.merge_at_the_end(&run_dir) {
         tell(&events, Event::Warning(format!("the parts stay small: {error}")));
     }
-    if let Err(error) = health.write(&run_dir) {
+    if let Err(error) = health.write(&run_dir).and(scraped) {
         recorded.error.get_or_insert(error);
     }
 
@@ -163,16 +219,24 @@ pub fn execute(
         (None, Some(Early::Failed(reason))) => Some(reason),
         (None, _) => None,
     };
-    record.state = match (&failure, early) {
+    record.state = match (&failure, &early) {
         (Some(_), _) => RunState::Failed,
+        (None, Some(Early::Aborted(_)) | None) => RunState::Complete,
         (None, Some(_)) => RunState::Interrupted,
-        (None, None) => RunState::Complete,
     };
-    record.measured = plan.measured(stop_ns);
+    record.measured = match watch.warm_up_ns {
+        None => plan.measured(stop_ns),
+        Some(warm_up_ns) => plan.measured_after(Duration::from_nanos(warm_up_ns.unsigned_abs()), stop_ns),
+    };
+    record.ended_early = early.as_ref().map(|early| match early {
+        Early::Stopped => "the run was stopped".to_owned(),
+        Early::Failed(reason) if reason.is_empty() => failure.clone().unwrap_or_default(),
+        Early::Failed(reason) | Early::Aborted(reason) => reason.clone(),
+    });
     record.ended = Some(ended);
     record.error.clone_from(&failure);
     record.collection.segments_after = segments_now(&shared);
-    let complete = record.state == RunState::Complete;
+    let complete = record.state == RunState::Complete && early.is_none();
     let open = matches!(plan.load, Load::Open { .. });
     let planned = if complete && planned.is_some() { planned } else { open.then_some(watch.counted.done) };
     let wall = (ended - started).num_microseconds().unwrap_or(i64::MAX) as f64 / 1e3;
@@ -213,6 +277,46 @@ fn fix_time_zero(
     }
 }
 
+/// What a shard is told of its clock: the kernel tells the error's bound through adjtimex alone,
+/// for which there is no safe call.
+const CLOCK_ERROR_UNKNOWN: &str = "the error of this host's clock is not known here (run.json says null); the shards' times agree as far as the hosts' clocks do, so keep them in step with NTP";
+
+/// Whether there is time left until the shards begin.
+fn in_time(part: &Part) -> Result<(), RunError> {
+    let left = part.start_at - Utc::now();
+    if left > TimeDelta::from_std(LEAD).unwrap_or_default() {
+        return Ok(());
+    }
+    let late_s = -left.num_milliseconds() as f64 / 1e3;
+    Err(RunError::TooLate { start_at: part.start_at, late_s })
+}
+
+/// Writes `run.json` with the time 0 that all shards share; gives it on both clocks.
+fn time_zero_of(
+    part: &Part,
+    run_dir: &RunDir,
+    record: &mut RunRecord,
+) -> Result<(MonotonicClock, DateTime<Utc>), RunError> {
+    record.started = part.start_at;
+    run_dir.write_record(record)?;
+    let (now_ns, now) = (monotonic_ns(), Utc::now());
+    let left_ns = (part.start_at - now).num_nanoseconds().unwrap_or(i64::MAX);
+    if left_ns <= 0 {
+        record.state = RunState::Failed;
+        let late = RunError::TooLate { start_at: part.start_at, late_s: -left_ns as f64 / 1e9 };
+        record.error = Some(late.to_string());
+        run_dir.write_record(record)?;
+        return Err(late);
+    }
+    Ok((MonotonicClock { zero_ns: now_ns.saturating_add(left_ns) }, part.start_at))
+}
+
+/// What watches for the end of a warm-up that ends by itself.
+fn auto_warm_up(plan: &Plan) -> Option<AutoWarmUp> {
+    let start_ns = plan.measured_after(Duration::ZERO, None).first()?.0;
+    plan.auto_warm_up.then(|| AutoWarmUp::new(start_ns, plan.length().map_or(i64::MAX, nanoseconds)))
+}
+
 fn totals(counted: &Second, rows: u64, lost: u64, planned: Option<u64>, clocks_ms: f64) -> RunTotals {
     RunTotals {
         planned,
@@ -250,10 +354,20 @@ struct Shared {
     requests: Requests,
     prepared: Arc<Prepared>,
     control: Arc<Control>,
+    pinning: Pinning,
+    /// Whether answers go to the recorder, which scores them.
+    keep_bodies: bool,
 }
 
 impl Shared {
-    fn new(plan: Plan, endpoint: Endpoint, preflight: &Preflight, shard: Shard) -> Result<Self, RunError> {
+    fn new(
+        plan: Plan,
+        endpoint: Endpoint,
+        preflight: &Preflight,
+        shard: Shard,
+        pinning: Pinning,
+        keep_bodies: bool,
+    ) -> Result<Self, RunError> {
         Ok(Self {
             requests: Requests::new(plan.seed, &plan.workload, &plan.classes)?,
             prepared: Arc::new(Prepared::new(&plan, &endpoint, preflight)?),
@@ -262,6 +376,8 @@ impl Shared {
             plan,
             endpoint,
             shard,
+            pinning,
+            keep_bodies,
         })
     }
 
@@ -295,6 +411,11 @@ impl Shared {
         Settings {
             worker,
             places: self.places(worker),
+            classes: if self.plan.targets.iter().any(|planned| planned.target.abort.is_some()) {
+                self.plan.classes.len()
+            } else {
+                0
+            },
             timeout_ns: nanoseconds(self.plan.timeout),
             give_up_ns: give_up.map_or(i64::MAX, nanoseconds),
         }
@@ -386,6 +507,9 @@ fn work(shared: &Shared, worker: u16, go: oneshot::Receiver<Go>, outbox: &Sender
     let connected = |result| {
         let _ = outbox.send(Message::Connected(worker, result));
     };
+    if let Err(error) = shared.pinning.pin_worker(worker) {
+        return connected(Err(error.into()));
+    }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return connected(Err(error.into())),
@@ -398,6 +522,7 @@ fn work(shared: &Shared, worker: u16, go: oneshot::Receiver<Go>, outbox: &Sender
             shared.protocol,
             shared.plan.connections,
             settings.places,
+            shared.keep_bodies,
         )
         .await;
         let link = match opened {

@@ -29,6 +29,7 @@ pub(crate) fn record() -> HostRecord {
         affinity: affinity(),
         cgroup_quota_cores: cgroup_quota_cores(),
         clock_read_ns: clock_read_ns(),
+        pinned: Vec::new(),
     }
 }
 
@@ -36,7 +37,8 @@ fn line(path: &str) -> Option<String> {
     fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
 }
 
-fn affinity() -> Vec<u32> {
+/// The cores that the calling thread may use.
+pub(crate) fn affinity() -> Vec<u32> {
     let Ok(set) = rustix::thread::sched_getaffinity(None) else { return Vec::new() };
     (0..rustix::thread::CpuSet::MAX_CPU).filter(|cpu| set.is_set(*cpu)).map(|cpu| cpu as u32).collect()
 }

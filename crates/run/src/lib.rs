@@ -16,9 +16,9 @@
 //! that a virtual clock and a model server test it in milliseconds, exactly.
 //!
 //! ```no_run
-//! use squall_core::plan::{Plan, Shard};
+//! use squall_core::plan::Plan;
 //! use squall_milvus::Endpoint;
-//! use squall_run::{Event, Stop, execute, preflight};
+//! use squall_run::{Event, Options, Stop, execute, preflight};
 //!
 //! async fn run(plan: Plan) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
 //!     let endpoint = Endpoint::new(&plan.server.uri, None, plan.server.database.clone())?;
@@ -26,7 +26,7 @@
 //!     let (events, lines) = std::sync::mpsc::channel();
 //!     let (_handle, stop) = Stop::new();
 //!     let run = std::thread::spawn(move || {
-//!         execute(plan, endpoint, found, "data".as_ref(), Shard::WHOLE, events, stop)
+//!         execute(plan, endpoint, found, &Options::new("data"), events, stop)
 //!     });
 //!     for event in lines {
 //!         if let Event::Second(line) = event {
@@ -39,24 +39,31 @@
 //! }
 //! ```
 
+mod abort;
 mod clock;
 mod connections;
 mod control;
 mod error;
 mod events;
 mod execute;
+mod exposition;
 mod health;
 mod host;
 mod link;
 mod monitor;
+mod options;
 mod parts;
+mod pin;
 mod places;
 mod preflight;
 mod prepare;
 mod queue;
 mod recorder;
+mod score;
+mod scrape;
 mod second;
 mod stop;
+mod warm_up;
 mod worker;
 
 #[cfg(test)]
@@ -65,5 +72,6 @@ mod model;
 pub use error::RunError;
 pub use events::{Event, Events, LiveLine};
 pub use execute::{RunReport, execute};
+pub use options::Options;
 pub use preflight::{Preflight, PreflightError, preflight};
 pub use stop::{Stop, StopHandle, StopRequest, StopSignal};

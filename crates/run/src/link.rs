@@ -2,6 +2,7 @@
 //!
 //! The engine is generic over it, so that a model server under a virtual clock tests it exactly.
 
+use bytes::Bytes;
 use squall_core::request::Request;
 use squall_core::row::Outcome;
 
@@ -38,7 +39,7 @@ pub(crate) struct Outgoing<M> {
 }
 
 /// What became of a request, as the transport saw it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
     /// `Ok` where the server answered with hits, however few.
     pub(crate) outcome: Outcome,
@@ -50,6 +51,8 @@ pub(crate) struct Answer {
     pub(crate) bytes_in: u32,
     /// Set where the same answer is bound to follow as long as nobody changes the server.
     pub(crate) hopeless: Option<Hopeless>,
+    /// The answer as it came, where its ids are wanted; else empty.
+    pub(crate) body: Bytes,
 }
 
 /// Answers after which a run has no point, when nothing else comes for ten seconds.

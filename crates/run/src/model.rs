@@ -9,13 +9,20 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
+use bytes::Bytes;
+use squall_core::plan::{Load, Plan, ServerTarget, reference_classes};
 use squall_core::request::Request;
 use squall_core::row::{Outcome, Sample};
+use squall_core::schedule::Arrivals;
+use squall_core::schema::Transport;
+use squall_core::stages::parse_stages;
+use squall_core::workload::Workload;
 
 use crate::clock::{Alarm, Clock};
 use crate::link::{Answer, Link, Outgoing};
-use crate::worker::{RowLost, Rows};
+use crate::worker::{Row, RowLost, Rows};
 
 pub(crate) const MS: i64 = 1_000_000;
 pub(crate) const S: i64 = 1_000_000_000;
@@ -141,7 +148,7 @@ pub(crate) struct Behaviour {
 }
 
 pub(crate) const ANSWERED: Answer =
-    Answer { outcome: Outcome::Ok, code: None, hits: 10, bytes_in: 50, hopeless: None };
+    Answer { outcome: Outcome::Ok, code: None, hits: 10, bytes_in: 50, hopeless: None, body: Bytes::new() };
 
 impl Default for Behaviour {
     fn default() -> Self {
@@ -249,7 +256,37 @@ impl Link for Model {
 
     async fn finish(&self, sent: Working) -> Answer {
         self.clock.sleep_until(sent.done_ns).await;
-        self.behaviour.answer
+        self.behaviour.answer.clone()
+    }
+}
+
+/// A plan that asks little.
+pub(crate) fn plan() -> Plan {
+    Plan {
+        name: "test".into(),
+        labels: Vec::new(),
+        server: ServerTarget {
+            uri: "http://127.0.0.1:19530".into(),
+            database: None,
+            collection: "c".into(),
+            transport: Transport::Grpc,
+        },
+        workload: Workload::reference(1, 8),
+        classes: reference_classes(),
+        load: Load::Open { arrivals: Arrivals::Even, stages: parse_stages("10s:100").expect("a stage") },
+        targets: Vec::new(),
+        seed: 1,
+        warm_up: Duration::ZERO,
+        auto_warm_up: false,
+        give_up: None,
+        drain: Duration::from_secs(30),
+        timeout: Duration::from_secs(10),
+        max_in_flight: 64,
+        threads: 1,
+        connections: 1,
+        consistency: None,
+        search_params: None,
+        output_fields: None,
     }
 }
 
@@ -258,13 +295,13 @@ impl Link for Model {
 pub(crate) struct Kept(pub(crate) Rc<RefCell<Vec<Sample>>>);
 
 impl Rows for Kept {
-    fn push(&mut self, sample: Sample) -> Result<(), RowLost> {
-        self.0.borrow_mut().push(sample);
+    fn push(&mut self, row: Row) -> Result<(), RowLost> {
+        self.0.borrow_mut().push(row.sample);
         Ok(())
     }
 
-    fn push_patiently(&mut self, sample: Sample) -> Result<(), RowLost> {
-        self.push(sample)
+    fn push_patiently(&mut self, row: Row) -> Result<(), RowLost> {
+        self.push(row)
     }
 
     fn waiting(&self) -> u64 {

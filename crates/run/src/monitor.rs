@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use squall_core::run_dir::RunDir;
-use squall_core::units::nanoseconds;
+use squall_core::run_record::RunRecord;
+use squall_core::units::{format_duration, nanoseconds};
 
+use crate::abort::Abort;
 use crate::clock::Clock;
 use crate::control::Control;
 use crate::events::{Event, Events, LiveLine};
@@ -17,6 +19,7 @@ use crate::link::Hopeless;
 use crate::recorder::Recorder;
 use crate::second::{Message, Second};
 use crate::stop::{StopRequest, StopSignal};
+use crate::warm_up::{AutoWarmUp, WarmedUp};
 
 const SECOND_NS: i64 = 1_000_000_000;
 
@@ -43,6 +46,9 @@ pub(crate) struct Watched {
     pub(crate) drain: Duration,
     pub(crate) collection: String,
     pub(crate) uri: String,
+    pub(crate) give_up: Option<Duration>,
+    /// Names of the plan's classes.
+    pub(crate) classes: Vec<String>,
 }
 
 /// Why the load ended before its plan did.
@@ -52,6 +58,8 @@ pub(crate) enum Early {
     Stopped,
     /// It could not go on, in one sentence.
     Failed(String),
+    /// A target ended it, as the plan says; in one sentence.
+    Aborted(String),
 }
 
 /// What the monitor knows at the end.
@@ -60,6 +68,8 @@ pub(crate) struct Watch {
     pub(crate) counted: Second,
     /// When nothing more was sent, and why, where that was early.
     pub(crate) early: Option<(i64, Early)>,
+    /// Length of a warm-up that ended by itself.
+    pub(crate) warm_up_ns: Option<i64>,
 }
 
 /// Watches a load.
@@ -73,6 +83,10 @@ pub(crate) struct Monitor<'a, C> {
     pub(crate) run_dir: &'a RunDir,
     pub(crate) events: &'a Events,
     pub(crate) stop: &'a StopSignal,
+    pub(crate) auto_warm_up: Option<AutoWarmUp>,
+    pub(crate) aborts: Vec<Abort>,
+    /// Rewritten when the warm-up has ended, so that a kill does not lose that.
+    pub(crate) record: &'a mut RunRecord,
 }
 
 /// What a worker told since the last line, and how it stood then.
@@ -95,7 +109,11 @@ struct State {
     early: Option<(i64, Early)>,
     drain_told: bool,
     hopeless_since_ns: Option<i64>,
+    unanswered_since_ns: Option<i64>,
+    warm_up_ns: Option<i64>,
     lines: u64,
+    /// (Sum of recall, rows with one) by class at the last line.
+    scored: Vec<(f64, u64)>,
 }
 
 impl<C: Clock> Monitor<'_, C> {
@@ -103,13 +121,16 @@ impl<C: Clock> Monitor<'_, C> {
     pub(crate) fn run(mut self) -> Watch {
         let mut state = State {
             total: Second::new(0, 0),
-            second: Second::new(0, 0),
+            second: self.no_second(0),
             told: vec![Told::default(); usize::from(self.watched.workers)],
             ended: 0,
             early: None,
             drain_told: false,
             hopeless_since_ns: None,
+            unanswered_since_ns: None,
+            warm_up_ns: None,
             lines: 0,
+            scored: vec![(0.0, 0); self.watched.classes.len()],
         };
         let mut next_ns = SECOND_NS;
         while state.ended < self.watched.workers {
@@ -129,8 +150,13 @@ impl<C: Clock> Monitor<'_, C> {
         while let Ok(message) = self.inbox.try_recv() {
             self.take(&mut state, message);
         }
-        self.tell_second(&mut state, self.clock.now_ns());
-        Watch { counted: state.total, early: state.early }
+        let end_ns = self.clock.now_ns();
+        self.tell_second(&mut state, end_ns);
+        if let Some(auto) = &self.auto_warm_up {
+            let stop_ns = state.early.as_ref().map_or(end_ns, |(stop_ns, _)| *stop_ns);
+            state.warm_up_ns = Some(auto.at_the_end(stop_ns));
+        }
+        Watch { counted: state.total, early: state.early, warm_up_ns: state.warm_up_ns }
     }
 
     fn take(&mut self, state: &mut State, message: Message) {
@@ -157,7 +183,7 @@ impl<C: Clock> Monitor<'_, C> {
 
     /// The line of the second that ended at `end_ns`, and the health of the process.
     fn tell_second(&mut self, state: &mut State, end_ns: i64) {
-        let mut second = std::mem::replace(&mut state.second, Second::new(0, end_ns));
+        let mut second = std::mem::replace(&mut state.second, self.no_second(end_ns));
         second.end_ns = end_ns;
         second.in_flight = state.told.iter().map(|told| told.in_flight).sum();
         second.backlog = state.told.iter().map(|told| told.backlog).sum();
@@ -172,6 +198,9 @@ impl<C: Clock> Monitor<'_, C> {
         }
         state.total.add(&second);
         self.look_for_hopelessness(state, &second);
+        self.look_for_silence(state, &second);
+        self.look_for_an_abort(state, &second);
+        self.look_for_warmth(state, &second);
         let percentile = |q| percentile(&second.response_ns, q);
         let line = LiveLine {
             elapsed: Duration::from_nanos(end_ns.max(0).unsigned_abs()),
@@ -181,6 +210,7 @@ impl<C: Clock> Monitor<'_, C> {
             p50: percentile(0.50),
             p95: percentile(0.95),
             p99: percentile(0.99),
+            recall: self.recall_since(&mut state.scored),
             errors: state.total.failed,
             done: state.total.done,
             planned: self.watched.planned,
@@ -257,6 +287,79 @@ impl<C: Clock> Monitor<'_, C> {
         let reason = Hopeless::ALL[most.map_or(0, |(index, _)| index)];
         let reason = sentence(reason, &self.watched.collection, &self.watched.uri);
         self.end(state, second.end_ns, HOPELESS_DRAIN, Early::Failed(reason));
+    }
+}
+
+impl<C: Clock> Monitor<'_, C> {
+    /// Mean recall by class of what was scored since the last call.
+    fn recall_since(&self, last: &mut Vec<(f64, u64)>) -> Vec<(String, f64)> {
+        let Some(scores) = self.recorder.scores() else { return Vec::new() };
+        let now = scores.sums();
+        let last = std::mem::replace(last, now.clone());
+        let mut means = Vec::new();
+        for ((class, now), last) in self.watched.classes.iter().zip(now).zip(last) {
+            let rows = now.1.saturating_sub(last.1);
+            if rows > 0 {
+                means.push((class.clone(), ((now.0 - last.0) / rows as f64).clamp(0.0, 1.0)));
+            }
+        }
+        means
+    }
+
+    /// Ends the load when nothing was answered for as long as the plan bears.
+    fn look_for_silence(&mut self, state: &mut State, second: &Second) {
+        let Some(give_up) = self.watched.give_up else { return };
+        let asked = second.done > 0 || second.in_flight > 0 || second.backlog > 0;
+        if second.answered > 0 || !asked {
+            state.unanswered_since_ns = None;
+            return;
+        }
+        let since_ns = *state.unanswered_since_ns.get_or_insert(second.start_ns);
+        if second.end_ns - since_ns >= nanoseconds(give_up) && state.early.is_none() {
+            let reason = format!(
+                "no request was answered for {} (--give-up), from {:.1} s after the start on",
+                format_duration(give_up),
+                since_ns as f64 / 1e9
+            );
+            self.end(state, self.clock.now_ns(), HOPELESS_DRAIN, Early::Failed(reason));
+        }
+    }
+
+    /// Ends the load when a target says so.
+    fn look_for_an_abort(&mut self, state: &mut State, second: &Second) {
+        let reasons: Vec<String> = self.aborts.iter_mut().filter_map(|abort| abort.second(second)).collect();
+        if let Some(reason) = reasons.into_iter().next()
+            && state.early.is_none()
+        {
+            let _ = self.events.send(Event::Warning(format!("the load ends: {reason}")));
+            // Now, not at the end of that second: requests have been sent since.
+            self.end(state, self.clock.now_ns(), self.watched.drain, Early::Aborted(reason));
+        }
+    }
+
+    /// Sums of nothing, which begin now.
+    fn no_second(&self, start_ns: i64) -> Second {
+        let classes = if self.aborts.is_empty() { 0 } else { self.watched.classes.len() };
+        Second::new(0, start_ns).with_classes(classes)
+    }
+
+    /// Notes the end of a warm-up that ends by itself.
+    fn look_for_warmth(&mut self, state: &mut State, second: &Second) {
+        let Some(found) = self.auto_warm_up.as_mut().and_then(|auto| auto.second(second)) else { return };
+        self.auto_warm_up = None;
+        let warm_up = Duration::from_nanos(found.after_ns().unsigned_abs());
+        state.warm_up_ns = Some(found.after_ns());
+        let seconds = warm_up.as_secs_f64();
+        let _ = self.events.send(match found {
+            WarmedUp::Stable { .. } => Event::WarmedUp { after: warm_up },
+            WarmedUp::AtTheLatest { .. } => Event::Warning(format!(
+                "rate and P95 were not stable in the first third of the run; the warm-up ends all the same, after {seconds:.1} s"
+            )),
+        });
+        self.record.measured = self.record.plan.measured_after(warm_up, None);
+        if let Err(error) = self.run_dir.write_record(self.record) {
+            self.end(state, self.clock.now_ns(), Duration::ZERO, Early::Failed(error.to_string()));
+        }
     }
 }
 

@@ -242,8 +242,101 @@ impl<'a, L: Link> ClosedQueue<'a, L> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use squall_core::plan::reference_classes;
+    use squall_core::schedule::{Arrivals, OpenSchedule};
+    use squall_core::stages::parse_stages;
+    use squall_core::vector_type::VectorType;
+    use squall_core::workload::{QueryVectors, Workload};
+    use squall_milvus::Protocol;
+    use squall_milvus::encode::{self, SearchSpec, SearchTemplate, Target};
 
     use super::*;
+    use crate::link::Answer;
+
+    /// Makes the bytes of a request from its query's vector, as the real preparation does.
+    struct Encoder {
+        workload: Workload,
+        protocol: Protocol,
+    }
+
+    impl Link for Encoder {
+        type Message = encode::Request;
+        type Sent = ();
+
+        fn outgoing(&self, request: &Request) -> Outgoing<encode::Request> {
+            let kind = reference_classes()[usize::from(request.class)].kind;
+            let filter = request.filter.map(|filter| self.workload.filters[usize::from(filter)].to_string());
+            let spec = SearchSpec {
+                vector_field: "embedding",
+                vector_type: VectorType::Float32,
+                metric: None,
+                filter: filter.as_deref(),
+                limit: request.limit,
+                params: None,
+                consistency: None,
+                output_fields: &[],
+            };
+            let target = Target { collection: "c", database: None };
+            let template =
+                SearchTemplate::new(self.protocol, target, &spec, self.workload.dimension).unwrap();
+            let mut vector = vec![0.0; self.workload.dimension as usize];
+            QueryVectors::new(&self.workload).unwrap().vector(kind, request.query, &mut vector);
+            let message = template.request(encode::vector(self.protocol, VectorType::Float32, &vector));
+            Outgoing { bytes_out: message.len() as u32, message, expected_hits: 0 }
+        }
+
+        async fn start(&self, _: encode::Request) -> Result<(), Answer> {
+            unreachable!("nothing is sent")
+        }
+
+        fn waited((): &()) -> bool {
+            false
+        }
+
+        async fn finish(&self, (): ()) -> Answer {
+            unreachable!("nothing is sent")
+        }
+    }
+
+    /// (seq, due, bytes) of everything that the workers of one shard send.
+    fn sent(
+        schedule: &OpenSchedule,
+        link: &Rc<Encoder>,
+        shard: Shard,
+        workers: u16,
+    ) -> Vec<(u64, i64, Vec<u8>)> {
+        let requests = Requests::new(9, &link.workload, &reference_classes()).unwrap();
+        let mut sent = Vec::new();
+        for worker in 0..workers {
+            let slice = Slice { shard, worker, workers };
+            let mut queue =
+                DueQueue::Open(OpenQueue::new(schedule.iter(), slice, &requests, Rc::clone(link)));
+            while let Some((due, outgoing)) = queue.take() {
+                let bytes = [&outgoing.message.head[..], &outgoing.message.tail[..]].concat();
+                sent.push((due.seq, due.due_ns, bytes));
+                queue.advance();
+            }
+        }
+        sent
+    }
+
+    #[test]
+    fn every_split_into_threads_and_shards_sends_the_same_bytes_at_the_same_times() {
+        for protocol in [Protocol::Grpc, Protocol::RestV2] {
+            let link = Rc::new(Encoder { workload: Workload::reference(7, 16), protocol });
+            let stages = parse_stages("1s:100..400,1s:400").unwrap();
+            let schedule = OpenSchedule::new(stages, Arrivals::Poisson, 9);
+            let one = sent(&schedule, &link, Shard::WHOLE, 1);
+            assert_eq!(Some(one.len() as u64), schedule.total());
+            for (shards, workers) in [(1, 2), (1, 8), (3, 1), (3, 2)] {
+                let mut all: Vec<_> = (0..shards)
+                    .flat_map(|index| sent(&schedule, &link, Shard { index, count: shards }, workers))
+                    .collect();
+                all.sort_unstable();
+                assert!(all == one, "{shards} shards of {workers} threads");
+            }
+        }
+    }
 
     proptest! {
         #[test]

@@ -8,18 +8,23 @@
 //!
 //! A worker never waits: a row that finds its ring full is lost, and counted. A disk that fails
 //! ends the load, not the process: what was written stays.
+//!
+//! Where there is truth, the answers come along and are scored here, so that neither decoding nor
+//! looking up costs the send path anything.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rtrb::{Consumer, Producer, RingBuffer};
-use squall_core::row::{BatchBuilder, Sample, writer_properties};
+use rtrb::{Consumer, Producer, PushError, RingBuffer};
+use squall_core::row::{BatchBuilder, writer_properties};
 use squall_core::run_dir::{RunDir, RunDirError, write_parquet};
 
 use crate::parts::Parts;
-use crate::worker::{RowLost, Rows};
+use crate::pin::Pinning;
+use crate::score::{Scorer, Scores};
+use crate::worker::{Row, RowLost, Rows};
 
 /// Rows that a ring holds: seconds of the fastest worker, while a part is being written.
 const RING_ROWS: usize = 1 << 17;
@@ -35,18 +40,19 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 /// A worker's end of its ring.
 pub(crate) struct Ring {
-    producer: Producer<Sample>,
+    producer: Producer<Row>,
 }
 
 impl Rows for Ring {
-    fn push(&mut self, sample: Sample) -> Result<(), RowLost> {
-        self.producer.push(sample).map_err(|_| RowLost)
+    fn push(&mut self, row: Row) -> Result<(), RowLost> {
+        self.producer.push(row).map_err(|_| RowLost)
     }
 
-    fn push_patiently(&mut self, sample: Sample) -> Result<(), RowLost> {
+    fn push_patiently(&mut self, mut row: Row) -> Result<(), RowLost> {
         while !self.producer.is_abandoned() {
-            if self.producer.push(sample).is_ok() {
-                return Ok(());
+            match self.producer.push(row) {
+                Ok(()) => return Ok(()),
+                Err(PushError::Full(back)) => row = back,
             }
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -62,6 +68,7 @@ impl Rows for Ring {
 pub(crate) struct Recorder {
     thread: JoinHandle<Recorded>,
     failed: Arc<AtomicBool>,
+    scores: Option<Arc<Scores>>,
 }
 
 /// What a recorder did.
@@ -92,22 +99,34 @@ impl Recorder {
         workers: u16,
         classes: &[String],
         stages: &[String],
+        pinning: &Pinning,
+        scorer: Option<Scorer>,
     ) -> std::io::Result<(Self, Vec<Ring>)> {
         let (producers, consumers): (Vec<_>, Vec<_>) =
-            (0..workers).map(|_| RingBuffer::<Sample>::new(RING_ROWS)).unzip();
+            (0..workers).map(|_| RingBuffer::<Row>::new(RING_ROWS)).unzip();
         let failed = Arc::new(AtomicBool::new(false));
+        let scores = scorer.as_ref().map(Scorer::scores);
         let mut writing = Writing {
             run_dir,
             batch: BatchBuilder::new(classes, stages),
             failed: Arc::clone(&failed),
             recorded: Recorded { rows: 0, lost: 0, parts: Parts::default(), error: None },
+            scorer,
         };
+        let pinning = pinning.clone();
         let thread = std::thread::Builder::new().name("squall-recorder".to_owned()).spawn(move || {
+            // Where that is forbidden, it runs where it may.
+            let _ = pinning.keep_off();
             writing.run(consumers);
             writing.recorded
         })?;
         let rings = producers.into_iter().map(|producer| Ring { producer }).collect();
-        Ok((Self { thread, failed }, rings))
+        Ok((Self { thread, failed, scores }, rings))
+    }
+
+    /// The recall so far, where there is truth.
+    pub(crate) fn scores(&self) -> Option<&Scores> {
+        self.scores.as_deref()
     }
 
     /// Whether a row could not be written; the load has no point then.
@@ -126,10 +145,11 @@ struct Writing {
     batch: BatchBuilder,
     failed: Arc<AtomicBool>,
     recorded: Recorded,
+    scorer: Option<Scorer>,
 }
 
 impl Writing {
-    fn run(&mut self, mut rings: Vec<Consumer<Sample>>) {
+    fn run(&mut self, mut rings: Vec<Consumer<Row>>) {
         let mut part_began = Instant::now();
         loop {
             // Looked at before the rings: what is pushed before the end is then still seen.
@@ -138,7 +158,7 @@ impl Writing {
                 let rows = ring.slots();
                 // The slots are there, so the chunk is.
                 if let Ok(chunk) = ring.read_chunk(rows) {
-                    chunk.into_iter().for_each(|sample| self.batch.push(sample));
+                    chunk.into_iter().for_each(|row| self.take(row));
                 }
             }
             if ended || part_began.elapsed() >= PART || self.batch.len() >= PART_ROWS {
@@ -151,6 +171,15 @@ impl Writing {
             }
             std::thread::sleep(PAUSE);
         }
+    }
+
+    fn take(&mut self, Row { mut sample, body }: Row) {
+        if let Some(scorer) = &mut self.scorer
+            && sample.outcome.is_answered()
+        {
+            sample.recall = scorer.score(&sample, &body);
+        }
+        self.batch.push(sample);
     }
 
     fn write_part(&mut self) {

@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use squall_core::row::{Outcome, Sample};
 
 use crate::clock::{Alarm, Clock};
@@ -45,13 +46,22 @@ const NOT_SENT: i64 = i64::MIN;
 /// Where rows go.
 pub(crate) trait Rows {
     /// Takes a row if there is room at once; else the row is lost.
-    fn push(&mut self, sample: Sample) -> Result<(), RowLost>;
+    fn push(&mut self, row: Row) -> Result<(), RowLost>;
 
     /// Takes a row, waiting for room; only for what is left over when the load has ended.
-    fn push_patiently(&mut self, sample: Sample) -> Result<(), RowLost>;
+    fn push_patiently(&mut self, row: Row) -> Result<(), RowLost>;
 
     /// Rows on their way.
     fn waiting(&self) -> u64;
+}
+
+/// A row on its way.
+#[derive(Debug)]
+pub(crate) struct Row {
+    /// What is known of the request.
+    pub(crate) sample: Sample,
+    /// The answer, where its recall is to be found out; else empty.
+    pub(crate) body: Bytes,
 }
 
 /// A row found no room.
@@ -67,6 +77,8 @@ pub(crate) struct Settings {
     pub(crate) places: u32,
     /// From `sent`.
     pub(crate) timeout_ns: i64,
+    /// Classes to count apart each second; 0 where nobody wants to know.
+    pub(crate) classes: usize,
     /// When the answers of a run that was not stopped are given up; `i64::MAX` without an end.
     pub(crate) give_up_ns: i64,
 }
@@ -199,7 +211,7 @@ where
             woken: Vec::with_capacity(count),
             tickets: 0,
             stopped: false,
-            second: Box::new(Second::new(settings.worker, 0)),
+            second: Box::new(Second::new(settings.worker, 0).with_classes(settings.classes)),
             next_second_ns: SECOND_NS,
         }
     }
@@ -329,7 +341,7 @@ where
             ..self.row(&held.due, held.ready_ns, done_ns)
         };
         self.second.count_done(&sample);
-        if self.rows.push(sample).is_err() {
+        if self.rows.push(Row { sample, body: answer.body }).is_err() {
             self.second.dropped += 1;
         }
         self.free_since.push_back(done_ns);
@@ -415,7 +427,7 @@ where
 
     fn push_at_the_end(&mut self, sample: Sample) {
         self.second.count_done(&sample);
-        if self.rows.push_patiently(sample).is_err() {
+        if self.rows.push_patiently(Row { sample, body: Bytes::new() }).is_err() {
             self.second.dropped += 1;
         }
     }
@@ -454,7 +466,8 @@ where
         self.second.end_ns = now_ns;
         self.second.in_flight = self.in_flight() as u32;
         self.second.recorder_queue = self.rows.waiting();
-        let next = Box::new(Second::new(self.settings.worker, now_ns));
+        let next = Second::new(self.settings.worker, now_ns).with_classes(self.settings.classes);
+        let next = Box::new(next);
         let second = std::mem::replace(&mut self.second, next);
         // Without a monitor nobody wants to know.
         let _ = self.monitor.send(Message::Second(second));
@@ -463,7 +476,7 @@ where
 
 /// What is known of a request that was given up.
 fn given_up(outcome: Outcome) -> Answer {
-    Answer { outcome, code: None, hits: 0, bytes_in: 0, hopeless: None }
+    Answer { outcome, code: None, hits: 0, bytes_in: 0, hopeless: None, body: Bytes::new() }
 }
 
 #[cfg(test)]

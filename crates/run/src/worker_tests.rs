@@ -99,8 +99,13 @@ fn run(setup: &Setup) -> Outcomes {
                 (DueQueue::Open(queue), setup.places)
             }
         };
-        let settings =
-            Settings { worker, places, timeout_ns: setup.timeout_ns, give_up_ns: end_ns + setup.drain_ns };
+        let settings = Settings {
+            worker,
+            places,
+            classes: 0,
+            timeout_ns: setup.timeout_ns,
+            give_up_ns: end_ns + setup.drain_ns,
+        };
         let mut worker = Worker::new(
             settings,
             clock.clone(),
@@ -339,6 +344,75 @@ fn users_spawn_at_their_rate_and_wait_for_their_answers() {
     }
     assert!(outcomes.rows.iter().all(|row| row.due_ns < 3 * S && row.ready_ns == row.due_ns));
     assert!(outcomes.rows.iter().all(|row| row.stage == u16::from(row.due_ns >= 500 * MS)));
+}
+
+/// The smallest time with at least that share of the rows at or below it, in seconds.
+fn percentile_s(rows: &[Sample], share: f64, time_ns: fn(&Sample) -> i64) -> f64 {
+    let mut times: Vec<i64> = rows.iter().map(time_ns).collect();
+    times.sort_unstable();
+    times[(times.len() as f64 * share).ceil() as usize - 1] as f64 / 1e9
+}
+
+fn response_ns(row: &Sample) -> i64 {
+    row.done_ns - row.due_ns
+}
+
+fn service_ns(row: &Sample) -> i64 {
+    row.done_ns - row.sent_ns.unwrap()
+}
+
+fn within(found: f64, expected: f64, share: f64) {
+    assert!((found - expected).abs() <= expected * share, "{found} instead of {expected}");
+}
+
+/// 1,000/s for 20 s; the server stalls for 2 s once and then drains at 2,000/s: docs/coordinated-omission.md.
+#[test]
+fn a_stall_of_two_seconds_is_in_p95_and_p99_of_an_open_loop_and_hidden_by_a_closed_one() {
+    let behaviour = Behaviour { slots: 10, stall: (5 * S, 7 * S), ..Behaviour::default() };
+    let open = Setup { seconds: 20.0, rate: 1_000.0, behaviour: behaviour.clone(), ..Setup::default() };
+    let rho = 0.5;
+    for (places, hides) in [(4_096, false), (64, true)] {
+        let rows = run(&Setup { places, ..open.clone() }).rows;
+        assert_eq!(rows.len(), 20_000);
+        within(percentile_s(&rows, 0.95, response_ns), 1.0 + rho, 0.05);
+        within(percentile_s(&rows, 0.99, response_ns), 1.8 + 0.2 * rho, 0.05);
+        if hides {
+            assert!(percentile_s(&rows, 0.99, service_ns) < 0.05, "only 64 were with the server");
+        } else {
+            assert!(rows.iter().all(|row| response_ns(row) == service_ns(row)));
+        }
+    }
+    let think_time = ThinkTime { min: Duration::from_millis(5), max: Duration::from_millis(5) };
+    let closed = ClosedLoop { users: 10, spawn_rate: 1e6, think_time, ramp_end_ns: 0, end_ns: 20 * S };
+    let rows = run(&Setup { closed: Some(closed), ..open }).rows;
+    assert!(rows.len() > 17_000, "{}", rows.len());
+    assert!(percentile_s(&rows, 0.99, response_ns) < 0.05, "ten requests saw the stall");
+}
+
+/// 2,000/s for 20 s on a server of 1,000/s, with a drain of 5 s.
+#[test]
+fn an_overload_is_in_the_response_time_and_its_outcomes_add_up() {
+    let behaviour = Behaviour { slots: 5, ..Behaviour::default() };
+    let setup = Setup {
+        seconds: 20.0,
+        rate: 2_000.0,
+        places: 4_096,
+        timeout_ns: 60 * S,
+        drain_ns: 5 * S,
+        behaviour,
+        ..Setup::default()
+    };
+    let outcomes = run(&setup);
+    let (unfinished, unsent) = (outcomes.count(Outcome::Unfinished), outcomes.count(Outcome::Unsent));
+    assert_eq!(outcomes.rows.len() as u64, outcomes.planned);
+    assert_eq!(outcomes.count(Outcome::Ok) + unfinished + unsent, 40_000);
+    within((unfinished + unsent) as f64, 15_000.0, 0.01);
+    assert!(unfinished <= 4_096, "{unfinished}");
+    // Of the requests that are due at t, those that were answered waited t (λ − μ) ÷ μ = t.
+    for row in outcomes.rows.iter().filter(|row| row.outcome == Outcome::Ok && row.due_ns > S) {
+        within(response_ns(row) as f64, row.due_ns as f64, 0.05);
+    }
+    assert_eq!(outcomes.counted.lag_ns.max(), 0, "a slow server is no lag of ours");
 }
 
 #[test]

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use squall_core::dataset::{Dataset, VECTOR_FIELD};
-use squall_core::plan::Shard;
 use squall_core::schema::{CollectionSchema, Consistency, Field, FieldType, IndexSpec, Metric, Transport};
 use squall_milvus::Endpoint;
-use squall_run::{RunError, Stop, execute};
+use squall_run::{Options, RunError, Stop, execute};
 use squall_sandbox::SandboxConfig;
 
 use crate::support::{COLLECTION, DIMENSION, ROWS, Server, block_on, open, plan, preflight};
@@ -143,7 +142,7 @@ fn data_that_cannot_be_written_is_found_before_the_first_request() {
     let (events, _) = std::sync::mpsc::channel();
     let (_handle, stop) = Stop::new();
     let endpoint = server.endpoint();
-    let error = execute(plan, endpoint, found, file.path(), Shard::WHOLE, events, stop).unwrap_err();
+    let error = execute(plan, endpoint, found, &Options::new(file.path()), events, stop).unwrap_err();
     assert!(matches!(error, RunError::RunDir(_)), "{error}");
     server.stop();
     let searches = std::fs::read_to_string(log.path()).unwrap().lines().count() - 1;

@@ -115,7 +115,11 @@ fn the_phases_are_told_in_their_order_with_a_line_a_second() {
         Event::Draining { .. } => "draining",
         Event::Merging { .. } => "merging",
         Event::Finished { .. } => "finished",
-        Event::Warning(_) | Event::Second(_) => "",
+        Event::Note(_)
+        | Event::Warning(_)
+        | Event::Second(_)
+        | Event::Waiting { .. }
+        | Event::WarmedUp { .. } => "",
     };
     let phases: Vec<&str> = events.iter().map(phase).filter(|phase| !phase.is_empty()).collect();
     // There may be nothing left to drain when the monitor looks.
@@ -201,8 +205,8 @@ fn no_secret_is_in_what_a_run_leaves() {
     let found = crate::support::preflight(&endpoint, &plan).unwrap();
     let (events, received) = std::sync::mpsc::channel();
     let (_handle, stop) = squall_run::Stop::new();
-    let whole = squall_core::plan::Shard::WHOLE;
-    let report = squall_run::execute(plan, endpoint, found, data.path(), whole, events, stop).unwrap();
+    let options = squall_run::Options::new(data.path());
+    let report = squall_run::execute(plan, endpoint, found, &options, events, stop).unwrap();
     let json = std::fs::read_to_string(report.run_dir.join("run.json")).unwrap();
     assert!(!json.contains("very-secret"));
     assert!(received.iter().all(|event| !format!("{event:?}").contains("very-secret")));

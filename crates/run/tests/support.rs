@@ -7,18 +7,18 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Int32Type, Int64Type, UInt16Type, UInt32Type, UInt64Type};
+use arrow_array::types::{Float32Type, Int32Type, Int64Type, UInt16Type, UInt32Type, UInt64Type};
 use arrow_array::{Array, RecordBatch, StringArray};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use squall_core::dataset::{Dataset, VECTOR_FIELD};
-use squall_core::plan::{Load, Plan, ServerTarget, Shard, reference_classes};
+use squall_core::plan::{Load, Plan, ServerTarget, reference_classes};
 use squall_core::run_dir::RunDir;
 use squall_core::schedule::{Arrivals, Stage, StageKind};
 use squall_core::schema::{Consistency, IndexSpec, Metric, Transport};
 use squall_core::workload::Workload;
 use squall_milvus::Endpoint;
 use squall_milvus::admin::Admin;
-use squall_run::{Event, Preflight, PreflightError, RunError, RunReport, Stop, StopHandle, execute};
+use squall_run::{Event, Options, Preflight, PreflightError, RunError, RunReport, Stop, StopHandle, execute};
 use squall_sandbox::{Sandbox, SandboxConfig};
 use tokio::sync::oneshot;
 
@@ -138,6 +138,8 @@ pub(crate) fn plan(uri: &str, load: Load) -> Plan {
         targets: Vec::new(),
         seed: 11,
         warm_up: Duration::ZERO,
+        auto_warm_up: false,
+        give_up: None,
         drain: Duration::from_secs(30),
         timeout: Duration::from_secs(10),
         max_in_flight: 256,
@@ -147,6 +149,11 @@ pub(crate) fn plan(uri: &str, load: Load) -> Plan {
         search_params: None,
         output_fields: None,
     }
+}
+
+/// A plan whose every request is answered, however busy the machine is.
+pub(crate) fn patient(plan: Plan) -> Plan {
+    Plan { timeout: Duration::from_secs(600), drain: Duration::from_secs(600), ..plan }
 }
 
 pub(crate) fn preflight(endpoint: &Endpoint, plan: &Plan) -> Result<Preflight, PreflightError> {
@@ -163,13 +170,16 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn start(plan: &Plan, data: &Path) -> Self {
+        Self::start_with(plan, Options::new(data))
+    }
+
+    pub(crate) fn start_with(plan: &Plan, options: Options) -> Self {
         let endpoint = Endpoint::new(&plan.server.uri, None, None).unwrap();
         let found = preflight(&endpoint, plan).unwrap();
         let (events, receiver) = channel();
         let (stop, signal) = Stop::new();
-        let (plan, data) = (plan.clone(), data.to_owned());
-        let thread =
-            std::thread::spawn(move || execute(plan, endpoint, found, &data, Shard::WHOLE, events, signal));
+        let plan = plan.clone();
+        let thread = std::thread::spawn(move || execute(plan, endpoint, found, &options, events, signal));
         Self { thread, events: receiver, stop }
     }
 
@@ -222,6 +232,8 @@ pub(crate) struct Row {
     pub(crate) limit: u16,
     pub(crate) hits: u16,
     pub(crate) code: Option<i32>,
+    pub(crate) bytes_out: u32,
+    pub(crate) recall: Option<f32>,
 }
 
 /// Every row of a run, sorted by `seq`.
@@ -267,6 +279,8 @@ fn read(batch: &RecordBatch, row: usize) -> Row {
         limit: uint16("limit"),
         hits: uint16("hits"),
         code: there("code").then(|| column("code").as_primitive::<Int32Type>().value(row)),
+        bytes_out: column("bytes_out").as_primitive::<UInt32Type>().value(row),
+        recall: there("recall").then(|| column("recall").as_primitive::<Float32Type>().value(row)),
     }
 }
 

@@ -39,6 +39,7 @@ const TELEMETRY_SERVICE: &str = "/milvus.proto.milvus.ClientTelemetryService/";
 const SEARCH: &str = "/milvus.proto.milvus.MilvusService/Search";
 const INSERT: &str = "/milvus.proto.milvus.MilvusService/Insert";
 const REST_SEARCH: &str = "/v2/vectordb/entities/search";
+const METRICS: &str = "/metrics";
 
 /// Why a request gets no answer but a reset.
 type Reset = h2::Error;
@@ -67,6 +68,10 @@ impl Front {
 impl Shared {
     async fn answer(&self, request: Request<Incoming>) -> Result<Response<AnswerBody>, Reset> {
         let grpc = is_grpc(&request);
+        // Milvus' metrics page asks for no token.
+        if !grpc && request.uri().path() == METRICS {
+            return Ok(metrics_page(self.state.gate.metrics().page(&self.state.catalog)));
+        }
         if let Some(token) = &self.state.token {
             if grpc && let Err(words) = check_grpc_token(request.headers(), token) {
                 return Ok(tonic::Status::unauthenticated(words).into_http().map(AnswerBody::Tonic));
@@ -214,6 +219,14 @@ fn has_rest_token(headers: &HeaderMap, token: &str) -> bool {
 fn rest_unauthenticated() -> Response<AnswerBody> {
     let error = ServerError::new(ServerCode::REST_UNAUTHENTICATED, "user hasn't authenticated");
     json(StatusCode::UNAUTHORIZED, rest::error_body(error))
+}
+
+/// As Prometheus reads it.
+fn metrics_page(text: String) -> Response<AnswerBody> {
+    let mut response = Response::new(AnswerBody::Full(Full::new(Bytes::from(text))));
+    let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
 }
 
 fn json(status: StatusCode, body: Bytes) -> Response<AnswerBody> {

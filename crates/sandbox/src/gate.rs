@@ -16,6 +16,7 @@ use crate::{
     config::SandboxConfig,
     faults::{Draw, Fate, Faults},
     log::{Asked, LogSender, Outcome, Record},
+    metrics::{Metrics, Standing},
     timer::Timer,
 };
 
@@ -47,6 +48,7 @@ pub(crate) struct Gate {
     slots: Option<Arc<Semaphore>>,
     timer: Timer,
     log: Option<LogSender>,
+    metrics: Metrics,
     /// No slots, no faults: a search can be answered without waiting for anything.
     open: bool,
 }
@@ -85,6 +87,7 @@ impl Gate {
             slots: config.slots.map(|slots| Arc::new(Semaphore::new(slots.get()))),
             timer,
             log,
+            metrics: Metrics::default(),
             open,
         }
     }
@@ -93,6 +96,9 @@ impl Gate {
     pub(crate) fn pass_at_once(&self) -> bool {
         if !self.open {
             return false;
+        }
+        if self.log.is_none() {
+            self.metrics.ended(0, 0, true);
         }
         if let Some(log) = &self.log {
             let Arrival { number, received_ns, .. } = self.arrivals().next();
@@ -105,8 +111,14 @@ impl Gate {
                 outcome: Outcome::Ok,
                 asked: None,
             });
+            self.metrics.ended(now_ns().saturating_sub(received_ns), 0, true);
         }
         true
+    }
+
+    /// What the metrics page says of the searches.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     fn arrivals(&self) -> std::sync::MutexGuard<'_, Arrivals> {
@@ -146,6 +158,8 @@ impl Gate {
         let delay_ns = u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX);
         let mut line = Line {
             log: self.log.as_ref(),
+            metrics: &self.metrics,
+            standing: self.metrics.arrive(),
             record: Some(Record {
                 number,
                 received_ns,
@@ -212,6 +226,8 @@ impl Gate {
 /// The line of a search under way; written when it ends, or as cancelled when it is dropped.
 struct Line<'a> {
     log: Option<&'a LogSender>,
+    metrics: &'a Metrics,
+    standing: Standing<'a>,
     record: Option<Record>,
 }
 
@@ -220,16 +236,20 @@ impl Line<'_> {
         if let Some(record) = &mut self.record {
             record.started_ns = Some(at_ns);
         }
+        self.standing.execute();
     }
 
     fn end(&mut self, outcome: Outcome, asked: Option<Asked>) {
-        if let (Some(log), Some(mut record)) = (self.log, self.record.take()) {
-            record.done_ns = now_ns();
-            record.outcome = outcome;
-            record.asked = asked;
+        let Some(mut record) = self.record.take() else { return };
+        record.done_ns = now_ns();
+        record.outcome = outcome;
+        record.asked = asked;
+        let queue_ns = record.started_ns.unwrap_or(record.done_ns).saturating_sub(record.received_ns);
+        let served = matches!(outcome, Outcome::Ok | Outcome::Stalled);
+        self.metrics.ended(record.done_ns.saturating_sub(record.received_ns), queue_ns, served);
+        if let Some(log) = self.log {
             log.send(record);
         }
-        self.record = None;
     }
 }
 

@@ -90,6 +90,7 @@ mod front;
 mod gate;
 mod grpc;
 mod log;
+mod metrics;
 mod null;
 mod rest;
 mod server;

@@ -100,16 +100,21 @@ fn run() -> Command {
         .long_about(
             "Drive traffic, record one row a request, and report.\n\n\
              Closed loop (-u, -r): users who wait for their answer and think before they ask again, as in Locust.\n\
-             Open loop (--rate): requests that are sent when they are due, however slow the server is, as in \
+             Open loop (--rate, --stages): requests that are sent when they are due, however slow the server is, as in \
              production; latency counts from the moment a request was due.\n\n\
+             Shards (--shard 0/3, 1/3, 2/3 with the same --run-id and --start-at): processes that send one plan \
+             together, on as many machines; each request is the same as if one process had sent it.\n\n\
              The mix is 70 % common queries (Zipf over 1,000), 20 % filtered ones and 10 % rare ones with 100 hits; \
              COMMON_QUERY_WEIGHT, FILTERED_QUERY_WEIGHT, RARE_QUERY_WEIGHT and *_LIMIT change it.",
         )
         .args(settings(keys::Command::Run))
         .args(files())
         .arg(
-            value("scenario", "NAME")
-                .help(format!("A built-in scenario: {}", scenarios.join(", ")))
+            value("scenario", "NAME|FILE.toml")
+                .help(format!(
+                    "A built-in scenario ({}), or a file of your own with classes, stages and targets",
+                    scenarios.join(", ")
+                ))
                 .help_heading("Configuration"),
         )
         .arg(
@@ -357,6 +362,9 @@ fn settings(command: keys::Command) -> Vec<Arg> {
             }
             let mut arg =
                 value(key.name, key.value).help(help).help_heading(key.heading).action(ArgAction::Append);
+            if key.switch {
+                arg = arg.num_args(0..=1).require_equals(true).default_missing_value("true");
+            }
             if let Some(short) = key.short {
                 arg = arg.short(short);
             }

@@ -8,11 +8,12 @@ use clap::ArgMatches;
 use squall_core::config::Settings;
 use squall_core::dataset::{Dataset, Identity};
 use squall_core::keys::Command;
-use squall_core::plan::{Load, Plan, Shard};
+use squall_core::plan::{Load, Plan};
 use squall_core::run_config::{RunConfig, asks_filtered};
+use squall_core::schedule::StageKind;
 use squall_core::units::format_duration;
 use squall_milvus::Endpoint;
-use squall_run::{Event, RunError, RunReport, Stop, StopHandle};
+use squall_run::{Event, Options, RunError, RunReport, Stop, StopHandle};
 
 use crate::commands::analyze::{report, verdict_exit};
 use crate::commands::baseline::Baseline;
@@ -35,7 +36,7 @@ pub(crate) async fn execute(matches: &ArgMatches) -> Result<Exit, Failure> {
         eprintln!("note: {note}");
     }
     if matches.get_flag("dry-run") {
-        return dry_run(&settings, &config.plan, matches);
+        return dry_run(&settings, &config, matches);
     }
     let endpoint = endpoint(&config.plan.server, &settings)?;
     drive(config, endpoint, matches).await
@@ -50,8 +51,9 @@ pub(crate) async fn drive(
     writable(&config.data)?;
     writable(&config.reports)?;
 
-    let RunConfig { mut plan, dimension, data, reports, .. } = config;
+    let RunConfig { mut plan, dimension, data, reports, part, pin, metrics_url, .. } = config;
     let baseline = Baseline::of(matches, &data)?;
+    let options = Options { data, part, pin, metrics_url };
     let filters = if asks_filtered(&plan.classes) { plan.workload.filters.as_slice() } else { &[] };
     let preflight = squall_run::preflight(&endpoint, &plan.server, dimension, filters).await?;
     plan.workload.dimension = preflight.dimension;
@@ -69,7 +71,7 @@ pub(crate) async fn drive(
     let (events, received) = mpsc::channel();
     let drawing = std::thread::spawn(move || draw(&received));
     let result: Result<RunReport, RunError> = tokio::task::spawn_blocking(move || {
-        squall_run::execute(plan, endpoint, preflight, &data, Shard::WHOLE, events, stop_signal)
+        squall_run::execute(plan, endpoint, preflight, &options, events, stop_signal)
     })
     .await
     .map_err(|error| Failure::failed(anyhow::anyhow!("the load generator broke off: {error}")))?;
@@ -129,7 +131,7 @@ fn refuse_distributed(matches: &ArgMatches) -> Result<(), Failure> {
     for flag in ["master", "worker"] {
         if matches.get_flag(flag) {
             return Err(Failure::usage(format!(
-                "--{flag} is Locust's: Squall needs no master; start the same command n times with --shard 0/n … once your version has it, or raise --threads on one machine"
+                "--{flag} is Locust's: Squall needs no master; start the same command n times with --shard 0/n, 1/n … and the same --run-id and --start-at, or raise --threads on one machine"
             )));
         }
     }
@@ -171,11 +173,16 @@ fn draw(events: &mpsc::Receiver<Event>) {
             Event::Connected { connections, took } => {
                 eprintln!("{connections} connections open after {:.1} s", took.as_secs_f64());
             }
+            Event::Waiting { for_ } => eprintln!("ready; the run begins in {:.1} s", for_.as_secs_f64()),
+            Event::WarmedUp { after } => {
+                eprintln!("rate and P95 are stable: measuring after {:.1} s of warm-up", after.as_secs_f64());
+            }
             Event::Started { run_dir, planned, length } => {
                 let requests = planned.map_or_else(String::new, |planned| format!(", {planned} requests"));
                 let length = length.map_or_else(|| "until Ctrl-C".to_owned(), format_duration);
                 eprintln!("run {}: {length}{requests}", run_dir.display());
             }
+            Event::Note(note) => eprintln!("note: {note}"),
             Event::Warning(warning) => eprintln!("warning: {warning}"),
             Event::Second(line) => eprintln!("{line}"),
             Event::Draining { in_flight, at_most, .. } if in_flight > 0 => {
@@ -187,12 +194,19 @@ fn draw(events: &mpsc::Receiver<Event>) {
 }
 
 /// Prints the plan and where each value came from.
-fn dry_run(settings: &Settings, plan: &Plan, matches: &ArgMatches) -> Result<Exit, Failure> {
+fn dry_run(settings: &Settings, config: &RunConfig, matches: &ArgMatches) -> Result<Exit, Failure> {
+    let plan = &config.plan;
     if matches.get_one::<String>("format").is_some_and(|format| format == "json") {
         println!("{}", serde_json::to_string_pretty(plan).map_err(Failure::failed)?);
         return Ok(Exit::Done);
     }
     println!("{}", plan_text(plan));
+    if let Some(part) = &config.part {
+        let total = plan.open_schedule().and_then(|schedule| schedule.total());
+        let requests =
+            total.map_or_else(String::new, |total| format!(", {} requests", part.shard.share_of(total)));
+        println!("Shard {} of run {}, from {}{requests}\n", part.shard, part.run_id, part.start_at);
+    }
     println!("Settings:");
     for shown in settings.shown() {
         println!("  {:<22} {:<28} {}", shown.name, shown.value, shown.origin);
@@ -209,25 +223,36 @@ fn plan_text(plan: &Plan) -> String {
     // Writing to a String cannot fail.
     let _ = match (&plan.load, plan.open_schedule().and_then(|schedule| schedule.total())) {
         (Load::Closed { users, spawn_rate, think_time, .. }, _) => {
-            // Little's law with answers that take no time; without a pause there is no such bound.
-            let most = f64::from(*users) / think_time.mean().as_secs_f64();
-            let bound = if most.is_finite() {
+            let bound = plan.most_reachable_rate().map_or_else(String::new, |most| {
                 format!("\n  they can ask at most {most:.0} requests/s, if every answer came at once")
-            } else {
-                String::new()
-            };
+            });
             writeln!(
                 text,
                 "  closed loop: {users} users, {spawn_rate}/s started, thinking {think_time}, {length}{bound}"
             )
         }
         (Load::Open { arrivals, stages }, total) => {
-            let rate = stages.last().map_or(0.0, |stage| stage.to);
             let arrivals = format!("{arrivals:?}").to_lowercase();
             let total = total.map_or_else(String::new, |total| format!(", {total} requests"));
-            writeln!(text, "  open loop: {rate}/s, {arrivals}, {length}{total}")
+            match stages.as_slice() {
+                [stage] => writeln!(text, "  open loop: {}/s, {arrivals}, {length}{total}", stage.to),
+                _ => writeln!(text, "  open loop: {arrivals}, {length}{total}"),
+            }
         }
     };
+    if let Load::Open { stages, .. } = &plan.load
+        && stages.len() > 1
+    {
+        for stage in stages {
+            let length = stage.length.map_or_else(|| "until Ctrl-C".to_owned(), format_duration);
+            let (from, to) = (stage.from, stage.to);
+            let rate = match stage.kind {
+                StageKind::Steady => format!("{to}/s"),
+                StageKind::Ramp => format!("{from}/s to {to}/s, not measured"),
+            };
+            let _ = writeln!(text, "  stage     {:<10} {length}, {rate}", stage.name);
+        }
+    }
     let weights: f64 = plan.classes.iter().map(|class| class.weight).sum();
     for class in &plan.classes {
         let share = class.weight / weights * 100.0;
