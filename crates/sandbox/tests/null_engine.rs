@@ -1,7 +1,7 @@
 //! The null engine: every call of a setup succeeds, and a search is answered unread.
 
 use serde_json::json;
-use squall_proto::milvus::{LongArray, MutationResult, SearchRequest, ids::IdField};
+use squall_proto::milvus::{InsertRequest, LongArray, MutationResult, SearchRequest, ids::IdField};
 use squall_sandbox::{Engine, SandboxConfig};
 
 use crate::support::{
@@ -63,7 +63,13 @@ async fn an_insert_is_counted_unread_and_its_rows_are_made_again() {
     // Values that are not looked at may be anything; the collection must be there.
     rows.vectors.iter_mut().for_each(Vec::clear);
     expect_ok(insert(&mut client, "c", &rows, 0..50).await.status.as_ref());
-    let missing = insert(&mut client, "nowhere", &rows, 0..50).await;
+    let request = InsertRequest {
+        collection_name: "nowhere".to_owned(),
+        num_rows: 50,
+        fields_data: rows.columns(0..50),
+        ..InsertRequest::default()
+    };
+    let missing = client.insert(request).await.unwrap().into_inner();
     assert_eq!(missing.status.unwrap().code, 100);
     server.stop().await;
 }

@@ -184,6 +184,6 @@ async fn where_truth_cannot_be_stored_nothing_is_created() {
     std::fs::write(data.path().join("truth"), "in the way").unwrap();
     let (result, events) = run(&admin, &config).await;
     let message = result.unwrap_err().to_string();
-    assert!(message.contains("creating") && message.contains("--ground-truth 0"), "{message}");
+    assert!(message.contains("Not a directory") && message.contains("--ground-truth 0"), "{message}");
     assert!(events.is_empty() && !admin.has_collection("c").await.unwrap());
 }

@@ -102,6 +102,6 @@ mod tests {
     #[test]
     fn what_is_missing_is_said() {
         assert_eq!(read(&[("index_type", "FLAT")]), Err("it names no metric".to_owned()));
-        assert!(read(&[("index_type", "FLAT"), ("metric_type", "HAMMING")]).is_err());
+        assert!(read(&[("index_type", "FLAT"), ("metric_type", "L1")]).is_err());
     }
 }

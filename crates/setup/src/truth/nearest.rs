@@ -101,7 +101,7 @@ mod tests {
             let mut nearest = Nearest::new(k);
             for (row, cost) in (0..).zip(&costs) {
                 nearest.push(f64::from(*cost), row);
-                if row as usize % often == 0 {
+                if (row as usize).is_multiple_of(often) {
                     nearest.sort_out();
                 }
             }
