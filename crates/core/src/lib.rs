@@ -29,6 +29,7 @@ pub mod generator;
 pub mod identity;
 pub mod keys;
 pub mod memory;
+mod parquet_metadata;
 pub mod plan;
 pub mod request;
 pub mod row;

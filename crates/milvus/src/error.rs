@@ -236,7 +236,7 @@ impl Error {
 /// Whether the words of an error without a code of its own are those of a server that starts, stops
 /// or has lost a part of itself.
 fn sounds_transient(message: &str) -> bool {
-    const WORDS: [&str; 14] = [
+    const WORDS: [&str; 18] = [
         "not ready",
         "unavailable",
         "abnormal",
@@ -250,6 +250,11 @@ fn sounds_transient(message: &str) -> bool {
         "context canceled",
         "deadline exceeded",
         "node offline",
+        // A coordinator that has not yet noticed that its node came back as another one.
+        "node not match[",
+        "node not found[",
+        "session not found",
+        "client connection is closing",
         "error reading from server: eof",
     ];
     let message = message.to_lowercase();
@@ -269,6 +274,8 @@ mod tests {
         assert!(server(65535, "proxy is not ready: context deadline exceeded").is_transient());
         assert!(server(1, "").is_transient() && server(1, "").is_rejection());
         assert!(server(9, "quota exceeded").is_rejection());
+        let restarted = "attempt #0: node not match[expectedNodeID=1][actualNodeID=2]: unrecoverable error";
+        assert!(server(65535, restarted).is_transient());
         assert!(!server(1100, "the num_rows of field is not ready").is_transient());
         assert!(!server(65535, "cannot parse expression").is_transient());
         assert!(!server(65535, "proxy is not ready").is_rejection(), "it may have been taken");

@@ -59,11 +59,18 @@ fn scalar_kind_is(config: &SetupConfig, kinds: &[&str]) -> bool {
         .any(|kind| kinds.iter().any(|known| known.eq_ignore_ascii_case(kind)))
 }
 
-const FEATURES: [Feature; 13] = [
+const FEATURES: [Feature; 14] = [
+    Feature {
+        what: "binary vectors",
+        since: [2, 0, 0],
+        lite: false,
+        wanted: |config| config.dataset.vector_type() == VectorType::Binary,
+        instead: "use --vector-type float32",
+    },
     Feature {
         what: "float16 or bfloat16 vectors",
         since: [2, 4, 0],
-        lite: true,
+        lite: false,
         wanted: |config| matches!(config.dataset.vector_type(), VectorType::Float16 | VectorType::BFloat16),
         instead: "use --vector-type float32",
     },

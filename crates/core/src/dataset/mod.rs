@@ -2,9 +2,9 @@
 //!
 //! | kind | module | rows |
 //! |---|---|---|
-//! | reference | [`reference`] | unit vectors from normals, the scalar fields of a shop |
+//! | reference | [`mod@reference`] | unit vectors from normals, the scalar fields of a shop |
 //! | clustered | [`clustered`] | clusters of unequal size, low intrinsic dimension; scalars that go with them |
-//! | file | [`file`] | real embeddings from Parquet, `.npy`, `.fvecs`, `.fbin` … |
+//! | file | [`mod@file`] | real embeddings from Parquet, `.npy`, `.fvecs`, `.fbin` … |
 //!
 //! The primary key of a row is its number, so the right answer to a query can be known without
 //! asking the server.
@@ -105,7 +105,7 @@ impl Dataset {
         Ok(Self::new(Source::Reference(Reference::new(seed, dimension)?)))
     }
 
-    /// The rows of a file, or of a directory as VectorDBBench lays it out ([`file`]).
+    /// The rows of a file, or of a directory as VectorDBBench lays it out ([`mod@file`]).
     ///
     /// # Errors
     /// When it cannot be read, is of no known format, or is not what its name says.

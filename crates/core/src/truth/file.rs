@@ -17,6 +17,7 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 
 use super::{Answer, Truth, TruthKey};
+use crate::parquet_metadata::check_places;
 use crate::run_dir::{RunDirError, write_aside};
 use crate::workload::QueryKind;
 
@@ -205,6 +206,7 @@ fn batch(truth: &Truth) -> RecordBatch {
 /// Reads a file; what is wrong with it, in a phrase.
 fn decode(file: File, key: &TruthKey) -> Result<Truth, String> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| error.to_string())?;
+    check_places(builder.metadata())?;
     let metadata = builder.metadata().file_metadata().key_value_metadata();
     let stored = metadata
         .and_then(|entries| entries.iter().find(|entry| entry.key == KEY))
@@ -340,6 +342,22 @@ mod tests {
             let mut file = tempfile::tempfile().unwrap();
             file.write_all(&bytes).unwrap();
             let _ = decode(file, &key());
+        }
+    }
+
+    #[test]
+    fn a_column_that_lies_nowhere_is_no_panic() {
+        // Every value of every byte of the metadata, which is at the end.
+        let bytes = encode(&truth()).unwrap();
+        let metadata = bytes.len() - 1_200.min(bytes.len());
+        for at in (metadata..bytes.len()).step_by(3) {
+            for value in [0, 1, 7, 0x7f, 0x80, 0xff] {
+                let mut bytes = bytes.clone();
+                bytes[at] = value;
+                let mut file = tempfile::tempfile().unwrap();
+                file.write_all(&bytes).unwrap();
+                let _ = decode(file, &key());
+            }
         }
     }
 }

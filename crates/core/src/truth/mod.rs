@@ -2,7 +2,7 @@
 //!
 //! The dataset and the workload are pure functions, so what a search should find is known without a
 //! server. `setup` makes it once and stores it as `<data>/truth/<id>/truth.parquet` ([`TruthKey`]
-//! names it, [`file`] writes and reads it); `run` joins each answer with it ([`Truth::recall`]).
+//! names it, [`mod@file`] writes and reads it); `run` joins each answer with it ([`Truth::recall`]).
 
 mod answer;
 pub mod file;

@@ -10,4 +10,4 @@ if len(sys.argv) > 3:
     client.create_user(sys.argv[2], sys.argv[3])
 else:
     client.drop_user(sys.argv[2])
-print(json.dumps(client.list_users()))
+print(json.dumps(list(client.list_users())))

@@ -18,6 +18,7 @@ use parquet::file::metadata::PageIndexPolicy;
 
 use super::bytes::FileBytes;
 use super::error::{FileError, RowProblem};
+use crate::parquet_metadata::check_places;
 
 /// One or more Parquet files of the same columns.
 #[derive(Clone, Debug)]
@@ -55,6 +56,7 @@ impl Groups {
             let metadata = ArrowReaderMetadata::load(&bytes, options).map_err(|error| {
                 FileError::content(part, format!("it is no complete Parquet file ({error})"))
             })?;
+            check_places(metadata.metadata()).map_err(|reason| FileError::content(part, reason))?;
             if let Some(first) = opened.parts.first()
                 && first.metadata.schema().fields() != metadata.schema().fields()
             {
