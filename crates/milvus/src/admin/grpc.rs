@@ -143,7 +143,11 @@ impl Grpc {
                 let reason = channel::root_cause(status);
                 Error::Lost { uri: self.endpoint.uri(), operation, reason }
             }
-            code => Error::Server { operation, code: code.into(), message },
+            // gRPC's number of it is Milvus' number of a full disk, which would be waited out.
+            Code::PermissionDenied => {
+                Error::Server { operation, code: code::ServerCode::PRIVILEGE_NOT_PERMITTED.0, message }
+            }
+            other => Error::Server { operation, code: other.into(), message },
         }
     }
 
