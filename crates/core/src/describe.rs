@@ -36,6 +36,8 @@ pub struct Description {
     pub filters: Vec<FilterFigures>,
     /// Payload of all rows as gRPC inserts carry it.
     pub wire_bytes: u64,
+    /// The vectors' index, such as `HNSW M=16 efConstruction=200, COSINE`.
+    pub index: String,
     /// The server's memory.
     pub memory: Memory,
 }
@@ -159,6 +161,7 @@ pub fn describe(
     let wire_bytes = (fields.iter().map(|field| field.bytes).sum::<f64>() * rows as f64).round() as u64;
     let scalar_bytes =
         (fields.iter().map(FieldFigures::memory_bytes).sum::<f64>() * rows as f64).round() as u64;
+    let index_name = index.to_string();
     let index = index_memory(index, rows, dataset.dimension(), vector_bytes);
     Ok(Description {
         dataset: dataset.id(),
@@ -179,6 +182,7 @@ pub fn describe(
             .collect(),
         fields,
         wire_bytes,
+        index: index_name,
         memory: Memory { scalar_bytes, total_bytes: scalar_bytes.saturating_add(index.bytes), index },
     })
 }
@@ -308,20 +312,32 @@ impl fmt::Display for Description {
             writeln!(f, "  {:<12} {:<16} {values}", field.name, type_name(&field.field_type))?;
         }
         writeln!(f, "\nFilters of the workload:")?;
+        let mut lacking = 0;
         for (number, filter) in self.filters.iter().enumerate() {
-            let share = match (filter.selectivity, filter.matching_rows) {
-                (Some(share), Some(rows)) => format!("{:>7.3} % {rows:>10} rows", share * 100.0),
-                _ => "the dataset lacks a field".to_owned(),
-            };
-            writeln!(f, "  {number:>3}  {share}  {}", filter.filter)?;
+            match (filter.selectivity, filter.matching_rows) {
+                (Some(share), Some(rows)) => {
+                    writeln!(
+                        f,
+                        "  {number:>3}  {:>7.3} % {rows:>10} rows  {}",
+                        share * 100.0,
+                        filter.filter
+                    )?;
+                }
+                _ => lacking += 1,
+            }
         }
-        writeln!(f, "\nOn the wire   {} (payload of gRPC inserts)", bytes(self.wire_bytes))?;
+        if lacking > 0 {
+            let whole = self.filters.len();
+            writeln!(f, "  {lacking} of {whole} read `category` or `price`, which this dataset lacks")?;
+        }
+        writeln!(f, "\nIndex         {}", self.index)?;
+        writeln!(f, "On the wire   {} (payload of gRPC inserts)", bytes(self.wire_bytes))?;
         let Memory { index, scalar_bytes, total_bytes } = &self.memory;
         writeln!(f, "In memory     {} once loaded, estimated:", bytes(*total_bytes))?;
-        writeln!(f, "  index       {} = {}", bytes(index.bytes), index.formula)?;
+        writeln!(f, "  index        {} = {}", bytes(index.bytes), index.formula)?;
         writeln!(f, "  other fields {}", bytes(*scalar_bytes))?;
         if let Some(disk) = index.disk_bytes {
-            writeln!(f, "  on disk     {}", bytes(disk))?;
+            writeln!(f, "  on disk      {}", bytes(disk))?;
         }
         write!(
             f,

@@ -213,7 +213,7 @@ pub static KEYS: &[Key] = &[
     Key {
         name: "clusters",
         read_by: ReadBy::Setup,
-        help: "Clusters of a clustered dataset",
+        help: "Clusters of a clustered dataset; 110 unless given",
         value: "N",
         heading: "Data",
         ..BASE
@@ -221,7 +221,7 @@ pub static KEYS: &[Key] = &[
     Key {
         name: "intrinsic-dim",
         read_by: ReadBy::Setup,
-        help: "Directions in which a cluster of a clustered dataset spreads",
+        help: "Directions in which a cluster of a clustered dataset spreads; 16 unless given",
         value: "N",
         heading: "Data",
         ..BASE
@@ -229,7 +229,7 @@ pub static KEYS: &[Key] = &[
     Key {
         name: "cluster-skew",
         read_by: ReadBy::Setup,
-        help: "Exponent of the law of cluster sizes: 0 makes them alike",
+        help: "Exponent of the law of cluster sizes: 0 makes them alike; 0.6 unless given",
         value: "X",
         heading: "Data",
         ..BASE
@@ -237,7 +237,7 @@ pub static KEYS: &[Key] = &[
     Key {
         name: "correlation",
         read_by: ReadBy::Setup,
-        help: "How far the scalars of a clustered dataset go with the cluster, 0 to 1",
+        help: "How far the scalars of a clustered dataset go with the cluster, 0 to 1; 0.5 unless given",
         value: "X",
         heading: "Data",
         ..BASE
@@ -332,7 +332,7 @@ pub static KEYS: &[Key] = &[
         name: "index",
         default: Some("IVF_FLAT"),
         read_by: ReadBy::Setup,
-        help: "FLAT, IVF_FLAT, IVF_SQ8, IVF_PQ, HNSW, SCANN, DISKANN, AUTOINDEX or GPU_*",
+        help: "FLAT, IVF_FLAT, IVF_SQ8, IVF_PQ, HNSW, SCANN, DISKANN, AUTOINDEX, GPU_CAGRA, GPU_IVF_FLAT, GPU_IVF_PQ or GPU_BRUTE_FORCE; BIN_FLAT or BIN_IVF_FLAT for binary vectors",
         value: "KIND",
         heading: "Index",
         ..BASE
@@ -349,7 +349,7 @@ pub static KEYS: &[Key] = &[
     Key {
         name: "index-params",
         read_by: ReadBy::Setup,
-        help: "Build parameters as JSON; IVF_FLAT has nlist 1024, HNSW has M 16 and efConstruction 200 unless given",
+        help: "Build parameters as JSON; unless given, IVF_* and SCANN have nlist 1024, IVF_PQ nbits 8 and a part for 8 components, HNSW M 16 and efConstruction 200, GPU_CAGRA degrees 128 and 64",
         value: "JSON",
         heading: "Index",
         ..BASE

@@ -78,7 +78,7 @@ pub enum Error {
     Server {
         /// What was being done.
         operation: String,
-        /// The server's code; gRPC's own status where the call itself failed.
+        /// The server's code; that of an unexpected error where the call itself failed.
         code: i32,
         /// The server's words.
         message: String,

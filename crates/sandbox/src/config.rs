@@ -134,7 +134,15 @@ pub struct SandboxConfig {
     pub reject_rate: f64,
     /// Share (0 to 1) of searches whose stream or connection is reset without an answer.
     pub drop_rate: f64,
-    /// Seed of all faults: search number n meets the same fate in every run with the same seed.
+    /// Share (0 to 1) of inserts rejected as rate-limited, with the same codes.
+    pub insert_reject_rate: f64,
+    /// Share (0 to 1) of inserts whose stream or connection is reset without an answer: half of them
+    /// before the rows were taken, half after.
+    pub insert_drop_rate: f64,
+    /// Largest gRPC message that is read, in bytes; by default 64 MiB, as Milvus has it.
+    pub max_message_bytes: usize,
+    /// Seed of all faults: search number n, and insert number n, meet the same fate in every run with
+    /// the same seed.
     pub seed: u64,
     /// CSV file with one line for each search; overwritten.
     pub log: Option<PathBuf>,
@@ -156,6 +164,9 @@ impl Default for SandboxConfig {
             error_rate: 0.0,
             reject_rate: 0.0,
             drop_rate: 0.0,
+            insert_reject_rate: 0.0,
+            insert_drop_rate: 0.0,
+            max_message_bytes: 64 << 20,
             seed: 0,
             log: None,
             token: None,
@@ -177,6 +188,9 @@ impl fmt::Debug for SandboxConfig {
             error_rate,
             reject_rate,
             drop_rate,
+            insert_reject_rate,
+            insert_drop_rate,
+            max_message_bytes,
             seed,
             log,
             token,
@@ -192,6 +206,9 @@ impl fmt::Debug for SandboxConfig {
             .field("error_rate", error_rate)
             .field("reject_rate", reject_rate)
             .field("drop_rate", drop_rate)
+            .field("insert_reject_rate", insert_reject_rate)
+            .field("insert_drop_rate", insert_drop_rate)
+            .field("max_message_bytes", max_message_bytes)
             .field("seed", seed)
             .field("log", log)
             .field("token", &token.as_ref().map(|_| "***"))

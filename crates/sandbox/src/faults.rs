@@ -1,7 +1,10 @@
-//! What goes wrong with which search: a pure function of (seed, search number), so that a run can be
-//! repeated and its log checked against this module.
+//! What goes wrong with which search, and which insert: a pure function of (seed, number), so that a
+//! run can be repeated and its log checked against this module.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use rand::{RngExt, SeedableRng};
 use rand_distr::{Distribution, Normal};
@@ -69,11 +72,7 @@ impl Faults {
         if self.none() {
             return Draw { fate: Fate::Served, delay: Duration::ZERO };
         }
-        // SplitMix64 inside `seed_from_u64` spreads neighbouring numbers; the odd multiplier keeps
-        // (seed, number) pairs apart that differ by the same amount.
-        let mut rng = Xoshiro256PlusPlus::seed_from_u64(
-            self.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(32) ^ number,
-        );
+        let mut rng = generator(self.seed, number);
         // Always in this order and always all of them, so that changing one rate moves no other draw.
         let reject: f64 = rng.random();
         let drop: f64 = rng.random();
@@ -109,6 +108,65 @@ impl Faults {
             let end = stall.at + stall.length;
             if (stall.at..end).contains(&begin) { end } else { begin }
         })
+    }
+}
+
+/// The random numbers of search or insert `number`.
+fn generator(seed: u64, number: u64) -> Xoshiro256PlusPlus {
+    // SplitMix64 inside `seed_from_u64` spreads neighbouring numbers; the odd multiplier keeps
+    // (seed, number) pairs apart that differ by the same amount.
+    Xoshiro256PlusPlus::seed_from_u64(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(32) ^ number)
+}
+
+/// What happens to one insert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum InsertFate {
+    /// Its rows are taken and it is answered.
+    Taken,
+    /// It is turned away, as by a rate limiter.
+    Rejected,
+    /// Its stream or connection is reset before its rows are taken.
+    LostBefore,
+    /// Its rows are taken, and its stream or connection is reset.
+    LostAfter,
+}
+
+/// Decides what happens to inserts, one after the other.
+#[derive(Debug)]
+pub(crate) struct InsertFaults {
+    seed: u64,
+    reject_rate: f64,
+    drop_rate: f64,
+    next_number: AtomicU64,
+}
+
+impl InsertFaults {
+    pub(crate) fn new(config: &SandboxConfig) -> Self {
+        Self {
+            // Another row of draws than that of the searches.
+            seed: !config.seed,
+            reject_rate: config.insert_reject_rate,
+            drop_rate: config.insert_drop_rate,
+            next_number: AtomicU64::new(0),
+        }
+    }
+
+    /// The fate of the insert that has just arrived.
+    pub(crate) fn next(&self) -> InsertFate {
+        if self.reject_rate == 0.0 && self.drop_rate == 0.0 {
+            return InsertFate::Taken;
+        }
+        let mut rng = generator(self.seed, self.next_number.fetch_add(1, Ordering::Relaxed));
+        let [reject, drop, before]: [f64; 3] = rng.random();
+        if reject < self.reject_rate {
+            InsertFate::Rejected
+        } else if drop >= self.drop_rate {
+            InsertFate::Taken
+        } else if before < 0.5 {
+            InsertFate::LostBefore
+        } else {
+            InsertFate::LostAfter
+        }
     }
 }
 
@@ -175,5 +233,20 @@ mod tests {
         assert_eq!(faults.begin(s(5)), s(8), "one stall leads into the next");
         assert_eq!(faults.begin(s(6)), s(8));
         assert_eq!(faults.begin(s(8)), s(8));
+    }
+
+    #[test]
+    fn inserts_meet_their_fates_at_their_rates() {
+        let faults = InsertFaults::new(&SandboxConfig {
+            insert_reject_rate: 0.2,
+            insert_drop_rate: 0.1,
+            seed: 7,
+            ..SandboxConfig::default()
+        });
+        let fates: Vec<InsertFate> = (0..20_000).map(|_| faults.next()).collect();
+        let share = |fate| fates.iter().filter(|found| **found == fate).count() as f64 / 20_000.0;
+        assert!((share(InsertFate::Rejected) - 0.2).abs() < 0.01);
+        assert!((share(InsertFate::LostBefore) - 0.04).abs() < 0.01);
+        assert!((share(InsertFate::LostAfter) - 0.04).abs() < 0.01);
     }
 }

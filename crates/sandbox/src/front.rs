@@ -10,7 +10,7 @@ use std::{
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Frame, Incoming};
@@ -25,6 +25,7 @@ use tower::Service;
 
 use crate::{
     config::Engine,
+    faults::InsertFate,
     gate::{Passage, Worked},
     grpc::{DropMark, Milvus, null_insert},
     null::{Canned, framed},
@@ -32,13 +33,14 @@ use crate::{
     state::State,
 };
 
-/// Milvus' limit on a message, both ways.
-pub(crate) const MAX_MESSAGE_BYTES: usize = 64 << 20;
+/// Milvus' limit on an answer.
+const MAX_ANSWER_BYTES: usize = 64 << 20;
 const MILVUS_SERVICE: &str = "/milvus.proto.milvus.MilvusService/";
 const TELEMETRY_SERVICE: &str = "/milvus.proto.milvus.ClientTelemetryService/";
 const SEARCH: &str = "/milvus.proto.milvus.MilvusService/Search";
 const INSERT: &str = "/milvus.proto.milvus.MilvusService/Insert";
 const REST_SEARCH: &str = "/v2/vectordb/entities/search";
+const REST_INSERT: &str = "/v2/vectordb/entities/insert";
 const METRICS: &str = "/metrics";
 
 /// Why a request gets no answer but a reset.
@@ -58,8 +60,8 @@ struct Shared {
 impl Front {
     pub(crate) fn new(state: Arc<State>) -> Self {
         let milvus = MilvusServiceServer::new(Milvus(Arc::clone(&state)))
-            .max_decoding_message_size(MAX_MESSAGE_BYTES)
-            .max_encoding_message_size(MAX_MESSAGE_BYTES);
+            .max_decoding_message_size(state.max_message_bytes)
+            .max_encoding_message_size(MAX_ANSWER_BYTES);
         let telemetry = ClientTelemetryServiceServer::new(Milvus(Arc::clone(&state)));
         Self(Arc::new(Shared { state, milvus, telemetry, canned: Canned::new() }))
     }
@@ -80,6 +82,30 @@ impl Shared {
                 return Ok(rest_unauthenticated());
             }
         }
+        if !matches!(request.uri().path(), INSERT | REST_INSERT) {
+            return self.serve(request, grpc).await;
+        }
+        match self.state.insert_faults.next() {
+            InsertFate::Taken => self.serve(request, grpc).await,
+            InsertFate::Rejected => {
+                read_to_end(request.into_body()).await?;
+                // The status stands where that of a search's answer does.
+                Ok(if grpc {
+                    ready_message(self.canned.grpc_rejection())
+                } else {
+                    json(StatusCode::OK, self.canned.rest_rejection())
+                })
+            }
+            InsertFate::LostBefore => Err(reset()),
+            InsertFate::LostAfter => {
+                self.serve(request, grpc).await?;
+                Err(reset())
+            }
+        }
+    }
+
+    /// Answers a request that may be answered.
+    async fn serve(&self, request: Request<Incoming>, grpc: bool) -> Result<Response<AnswerBody>, Reset> {
         let path = request.uri().path();
         if self.state.engine == Engine::Null && matches!(path, SEARCH | REST_SEARCH) {
             return self.null_search(request, grpc).await;
@@ -113,12 +139,7 @@ impl Shared {
         request: Request<Incoming>,
         grpc: bool,
     ) -> Result<Response<AnswerBody>, Reset> {
-        let mut body = request.into_body();
-        while let Some(frame) = body.frame().await {
-            if frame.is_err() {
-                return Err(reset());
-            }
-        }
+        read_to_end(request.into_body()).await?;
         let gate = &self.state.gate;
         let passage = if gate.pass_at_once() {
             Passage::Served(())
@@ -143,11 +164,25 @@ impl Shared {
         let in_metadata = request.headers().get("dbname").and_then(|name| name.to_str().ok());
         let database = in_metadata.unwrap_or_default().to_owned();
         let body = request.into_body().collect().await.map_err(|_| reset())?.aggregate();
+        let (length, most) = (body.remaining().saturating_sub(5), self.state.max_message_bytes);
+        if length > most {
+            return Ok(message_too_large(length, most).into_http().map(AnswerBody::Tonic));
+        }
         match null_insert::answer(&self.state.catalog, &database, body) {
             Ok(answer) => Ok(ready_message(framed(&answer))),
             Err(status) => Ok(status.into_http().map(AnswerBody::Tonic)),
         }
     }
+}
+
+/// Reads a body that nobody looks at.
+async fn read_to_end(mut body: Incoming) -> Result<(), Reset> {
+    while let Some(frame) = body.frame().await {
+        if frame.is_err() {
+            return Err(reset());
+        }
+    }
+    Ok(())
 }
 
 /// A gRPC answer of one message that is ready.
@@ -187,14 +222,23 @@ fn infallible<T>(result: Result<T, Infallible>) -> T {
     }
 }
 
-/// 2.3.5 says RESOURCE_EXHAUSTED where tonic says OUT_OF_RANGE.
-fn too_large(mut response: Response<tonic::body::Body>) -> Response<tonic::body::Body> {
-    let headers = response.headers_mut();
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if text("grpc-status") == "11" && text("grpc-message").contains("too%20large") {
-        headers.insert("grpc-status", HeaderValue::from_static("8"));
+/// What 2.3.5 says of a message over its limit.
+fn message_too_large(bytes: usize, most: usize) -> tonic::Status {
+    tonic::Status::resource_exhausted(format!("grpc: received message larger than max ({bytes} vs. {most})"))
+}
+
+/// 2.3.5's status where tonic has another one for a message over the limit.
+fn too_large(response: Response<tonic::body::Body>) -> Response<tonic::body::Body> {
+    let text =
+        |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if text("grpc-status") != "11" || !text("grpc-message").contains("too%20large") {
+        return response;
     }
-    response
+    // "…found N bytes, the limit is: M bytes"
+    let words = text("grpc-message").replace("%20", " ");
+    let mut numbers = words.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok());
+    let (bytes, most) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
+    message_too_large(bytes, most).into_http()
 }
 
 /// # Errors

@@ -19,6 +19,7 @@ use crate::{
     config::{Engine, SandboxConfig, Tls},
     engine::{catalog::Catalog, pool::Pool},
     error::SandboxError,
+    faults::InsertFaults,
     front::Front,
     gate::Gate,
     log::SearchLog,
@@ -57,6 +58,8 @@ impl Sandbox {
             ("the error rate", config.error_rate),
             ("the reject rate", config.reject_rate),
             ("the drop rate", config.drop_rate),
+            ("the insert reject rate", config.insert_reject_rate),
+            ("the insert drop rate", config.insert_drop_rate),
         ] {
             if !(0.0..=1.0).contains(&value) {
                 return Err(SandboxError::Rate { name, value });
@@ -80,6 +83,8 @@ impl Sandbox {
             catalog: Catalog::new(config.engine == Engine::Null),
             pool: Pool::start().map_err(SandboxError::Threads)?,
             gate: Gate::new(&config, timer, log.as_ref().map(SearchLog::sender)),
+            insert_faults: InsertFaults::new(&config),
+            max_message_bytes: config.max_message_bytes,
             token: config.token,
         };
         Ok(Self { listener, local_addr, state: Arc::new(state), tls, log })

@@ -5,6 +5,7 @@ use squall_proto::code::{ServerCode, ServerError};
 use crate::{
     config::Engine,
     engine::{catalog::Catalog, index::bad, pool::Pool},
+    faults::InsertFaults,
     gate::Gate,
 };
 
@@ -17,6 +18,8 @@ pub(crate) struct State {
     pub(crate) catalog: Catalog,
     pub(crate) pool: Pool,
     pub(crate) gate: Gate,
+    pub(crate) insert_faults: InsertFaults,
+    pub(crate) max_message_bytes: usize,
     pub(crate) token: Option<String>,
 }
 

@@ -100,6 +100,10 @@ async fn messages_of_up_to_64_mib_are_taken() {
     assert_eq!(answer.status.unwrap().code, 100);
     let status = client.insert(large(65 << 20)).await.unwrap_err();
     assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
+    assert!(
+        status.message().contains("larger than max (681") && status.message().contains("vs. 67108864)"),
+        "{status}"
+    );
     server.stop().await;
 }
 

@@ -26,11 +26,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (started, cpu) = (Instant::now(), usage::cpu_seconds());
     let mut pool =
         EncoderPool::start(&encoder, std::iter::once(0..config.rows).collect(), &batch_rows, config.threads)?;
+    let buffers = pool.buffers();
     let (mut rows, mut bytes) = (0_u64, 0_u64);
     while let Some(batch) = pool.next().await {
         let batch = batch?;
         rows += batch.insert.rows as u64;
         bytes += batch.insert.body.len() as u64;
+        buffers.give_back(batch.insert);
     }
     let (seconds, cpu) = (started.elapsed().as_secs_f64(), usage::cpu_seconds() - cpu);
     println!(

@@ -10,7 +10,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use squall_core::batch::RowBatch;
 use squall_core::dataset::{Dataset, ID_FIELD, VECTOR_FIELD};
@@ -80,6 +80,11 @@ impl Encoder {
     /// # Errors
     /// When a row cannot be made or does not fit into a request.
     pub fn encode(&self, rows: Range<u64>) -> Result<EncodedInsert, SetupError> {
+        self.encode_into(Vec::new(), rows)
+    }
+
+    /// [`Encoder::encode`], in memory that was used before where that is possible.
+    fn encode_into(&self, buffer: Vec<u8>, rows: Range<u64>) -> Result<EncodedInsert, SetupError> {
         let target = Target { collection: &self.collection, database: self.database.as_deref() };
         let partition = self.partitions.map(|partitions| partition_of(rows.start, partitions));
         let count = (rows.end - rows.start) as usize;
@@ -95,9 +100,14 @@ impl Encoder {
         };
         let scalars = without_key(self.dataset.scalars(rows.start, count)?);
         let vector = (VECTOR_FIELD, dimension);
-        encode::insert_with_vectors(target, partition.as_deref(), &scalars, vector, |first, vectors| {
-            Ok(self.dataset.vectors(rows.start + first as u64, vectors)?)
-        })
+        encode::insert_with_vectors(
+            target,
+            partition.as_deref(),
+            &scalars,
+            vector,
+            buffer,
+            |first, vectors| Ok(self.dataset.vectors(rows.start + first as u64, vectors)?),
+        )
     }
 }
 
@@ -136,10 +146,34 @@ impl Work {
     }
 }
 
+/// Memory of requests that are done with, for those to come: a fresh page costs as much as an eighth of
+/// the row that is written to it.
+#[derive(Clone, Debug, Default)]
+pub struct Buffers(Arc<Mutex<Vec<Vec<u8>>>>);
+
+impl Buffers {
+    /// Takes the memory of a request back, unless someone else still holds it.
+    pub fn give_back(&self, insert: EncodedInsert) {
+        if let Ok(body) = insert.body.try_into_mut() {
+            self.spare().push(body.into());
+        }
+    }
+
+    fn take(&self) -> Vec<u8> {
+        self.spare().pop().unwrap_or_default()
+    }
+
+    fn spare(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+        // A panic cannot leave a list of spare buffers in a state that matters.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Threads that encode; they end when there is nothing left to do or the pool is dropped.
 #[derive(Debug)]
 pub struct EncoderPool {
     batches: mpsc::Receiver<Result<EncodedBatch, SetupError>>,
+    buffers: Buffers,
 }
 
 impl EncoderPool {
@@ -165,13 +199,17 @@ impl EncoderPool {
         let turn = encoder.partitions.map(|_| PARTITION_TURN);
         let work = Arc::new(Work { ranges: Mutex::new(ranges), batch_rows: Arc::clone(batch_rows), turn });
         let (sender, batches) = mpsc::channel(1);
+        let buffers = Buffers::default();
         for number in 0..threads {
             let (encoder, work, sender) = (encoder.clone(), Arc::clone(&work), sender.clone());
+            let buffers = buffers.clone();
             std::thread::Builder::new()
                 .name(format!("encode-{number}"))
                 .spawn(move || {
                     while let Some(rows) = work.take() {
-                        let batch = encoder.encode(rows.clone()).map(|insert| EncodedBatch { rows, insert });
+                        let batch = encoder
+                            .encode_into(buffers.take(), rows.clone())
+                            .map(|insert| EncodedBatch { rows, insert });
                         let failed = batch.is_err();
                         if sender.blocking_send(batch).is_err() || failed {
                             return;
@@ -180,7 +218,12 @@ impl EncoderPool {
                 })
                 .map_err(SetupError::Thread)?;
         }
-        Ok(Self { batches })
+        Ok(Self { batches, buffers })
+    }
+
+    /// Where requests that are done with are given back.
+    pub fn buffers(&self) -> Buffers {
+        self.buffers.clone()
     }
 
     /// The next batch, in about the order of the rows; `None` after the last.

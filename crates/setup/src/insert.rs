@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures::{StreamExt, stream};
 use squall_milvus::admin::Admin;
 
-use crate::encoder::{EncodedBatch, Encoder, EncoderPool};
+use crate::encoder::{Buffers, EncodedBatch, Encoder, EncoderPool};
 use crate::event::{Events, Phase};
 use crate::pacing::{Pacer, paced_batch};
 use crate::patience::{Fate, Patience, fate};
@@ -51,6 +51,7 @@ pub(crate) async fn insert(
     let mut left = ranges;
     while !left.is_empty() {
         let pool = EncoderPool::start(&encoder, std::mem::take(&mut left), &batch_rows, config.threads)?;
+        let buffers = pool.buffers();
         let paced = stream::unfold((pool, &mut pacer), async |(mut pool, pacer)| {
             let batch = pool.next().await?;
             if let Ok(batch) = &batch {
@@ -60,7 +61,7 @@ pub(crate) async fn insert(
         });
         let mut outcomes = std::pin::pin!(
             paced
-                .map(async |batch| send(admin, batch?, patience, &batch_rows).await)
+                .map(async |batch| send(admin, batch?, patience, &batch_rows, &buffers).await)
                 .buffer_unordered(config.concurrency)
         );
         while let Some(outcome) = outcomes.next().await {
@@ -84,13 +85,16 @@ async fn send(
     batch: EncodedBatch,
     patience: &Patience,
     batch_rows: &AtomicUsize,
+    buffers: &Buffers,
 ) -> Result<Outcome, SetupError> {
     let EncodedBatch { rows, insert } = batch;
     loop {
         let error = match admin.insert_encoded(insert.clone()).await {
             Ok(_) => {
                 patience.worked();
-                return Ok(Outcome::Taken(rows, insert.body.len()));
+                let bytes = insert.body.len();
+                buffers.give_back(insert);
+                return Ok(Outcome::Taken(rows, bytes));
             }
             Err(error) => error,
         };

@@ -31,7 +31,7 @@ pub mod truth;
 mod verify;
 
 pub use config::{PATIENCE, ScalarIndex, SetupConfig};
-pub use encoder::{EncodedBatch, Encoder, EncoderPool};
+pub use encoder::{Buffers, EncodedBatch, Encoder, EncoderPool};
 pub use error::SetupError;
 pub use event::{Event, Events, Phase};
 pub use seed::{Outcome, PhaseTime, SetupReport, seed};

@@ -1,5 +1,8 @@
 //! Seeding against the sandbox.
 
+mod faiss;
+mod faults;
+
 use std::time::Duration;
 
 use squall_core::dataset::Dataset;
@@ -16,7 +19,11 @@ use tokio_util::sync::CancellationToken;
 
 /// A sandbox that serves as long as the runtime of the test lives.
 async fn sandbox() -> String {
-    let sandbox = Sandbox::bind(SandboxConfig { port: 0, ..SandboxConfig::default() }).await.unwrap();
+    sandbox_with(SandboxConfig::default()).await
+}
+
+async fn sandbox_with(config: SandboxConfig) -> String {
+    let sandbox = Sandbox::bind(config).await.unwrap();
     let uri = sandbox.uri();
     tokio::spawn(sandbox.serve(std::future::pending()));
     uri

@@ -53,8 +53,16 @@ fn main() -> ExitCode {
     }
 }
 
-/// Prints the error's chain as one sentence a cause.
+/// Prints the error and its causes as one sentence; many errors tell their cause themselves.
 fn report(failure: &Failure) -> Exit {
-    eprintln!("error: {:#}", failure.error);
+    let mut sentence = String::new();
+    for cause in failure.error.chain().map(ToString::to_string) {
+        if sentence.is_empty() {
+            sentence = cause;
+        } else if !sentence.contains(&cause) {
+            sentence = format!("{sentence}: {cause}");
+        }
+    }
+    eprintln!("error: {sentence}");
     failure.exit
 }

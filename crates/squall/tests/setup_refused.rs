@@ -7,7 +7,7 @@ use squall_core::schema::Transport;
 use squall_milvus::Endpoint;
 use squall_milvus::admin::Admin;
 
-use crate::support::{Done, SandboxProcess, Workplace, python, real_part};
+use crate::support::{SandboxProcess, Workplace, python, real_part};
 
 /// A `.npy` file (NumPy's format 1.0) of float32 vectors.
 fn npy(path: &Path, rows: usize, dimension: usize, value: impl Fn(usize, usize) -> f32) {
@@ -39,9 +39,10 @@ fn has_collection(uri: &str, token: Option<&str>, collection: &str) -> bool {
     })
 }
 
-/// The files of the table, each with words that setup must say of it. What needs Python is left out
+/// The files of the table, each with the exit code (a wrong setting, or something found while rows were
+/// read) and words that setup must say of it. What needs Python is left out
 /// where there is none.
-fn bad_files(directory: &Path, interpreter: Option<&str>) -> Vec<(PathBuf, Vec<&'static str>)> {
+fn bad_files(directory: &Path, interpreter: Option<&str>) -> Vec<(PathBuf, i32, Vec<&'static str>)> {
     let file = |name: &str| directory.join(name);
     std::fs::write(file("notes.txt"), "no vectors here").unwrap();
     std::fs::write(file("notes.npy"), "no vectors here").unwrap();
@@ -52,16 +53,16 @@ fn bad_files(directory: &Path, interpreter: Option<&str>) -> Vec<(PathBuf, Vec<&
     let bytes = std::fs::read(file("short.npy")).unwrap();
     std::fs::write(file("short.npy"), &bytes[..bytes.len() - 100]).unwrap();
     let mut bad = vec![
-        (file("nowhere.npy"), vec!["nowhere.npy"]),
-        (file("notes.txt"), vec!["notes.txt", ".parquet"]),
-        (file("notes.npy"), vec!["notes.npy"]),
-        (file("nan.npy"), vec!["nan.npy", "71233"]),
-        (file("short.npy"), vec!["short.npy"]),
+        (file("nowhere.npy"), 2, vec!["nowhere.npy"]),
+        (file("notes.txt"), 2, vec!["notes.txt", ".parquet"]),
+        (file("notes.npy"), 2, vec!["notes.npy"]),
+        (file("nan.npy"), 1, vec!["nan.npy", "71233"]),
+        (file("short.npy"), 2, vec!["short.npy"]),
     ];
     if let Some(interpreter) = interpreter {
         python(interpreter, "bad_parquet.py", &[directory.to_str().unwrap()]);
-        bad.push((file("truncated.parquet"), vec!["truncated.parquet"]));
-        bad.push((file("mixed.parquet"), vec!["mixed.parquet", "row 700"]));
+        bad.push((file("truncated.parquet"), 2, vec!["truncated.parquet"]));
+        bad.push((file("mixed.parquet"), 1, vec!["mixed.parquet", "row 700"]));
     }
     bad
 }
@@ -76,12 +77,10 @@ fn a_bad_file_is_refused_and_what_is_there_stays() {
     let kept =
         format!("setup --uri {uri} --num-vectors 300 --dimension 16 --settle 0s --collection-name kept");
     place.line(&kept).expect(0);
-    for (path, words) in bad_files(place.path(), interpreter.as_deref()) {
+    for (path, code, words) in bad_files(place.path(), interpreter.as_deref()) {
         let dataset = format!("--dataset file:{}", path.display());
         let refused = |line: &str| {
-            let done = place.line(line);
-            assert!([Some(1), Some(2)].contains(&done.code), "{}: {}", path.display(), done.stderr);
-            done.says(&words);
+            place.line(line).expect(code).says(&words);
         };
         refused(&format!("setup --uri {uri} --settle 0s --collection-name new {dataset}"));
         assert!(!has_collection(uri, None, "new"), "{} leaves a collection behind", path.display());
@@ -154,9 +153,7 @@ fn what_milvus_2_3_5_lacks_is_refused_before_anything_is_made() {
         "setup --uri {uri} --collection-name {collection} --num-vectors 300 --dimension 16 --settle 0s"
     );
     for (option, word) in [("--vector-type float16", "float16"), ("--index GPU_CAGRA", "GPU_CAGRA")] {
-        let done: Done = place.line(&format!("{setup} {option}"));
-        assert!([Some(1), Some(2)].contains(&done.code), "{option}: {}", done.stderr);
-        done.says(&[word, "2.3.5"]);
+        place.line(&format!("{setup} {option}")).expect(1).says(&[word, "2.3.5"]);
         assert!(!has_collection(&uri, None, &collection), "{option} leaves a collection behind");
     }
 }

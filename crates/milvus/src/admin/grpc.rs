@@ -10,7 +10,7 @@ use bytes::Bytes;
 use prost::Message;
 use squall_core::batch::RowBatch;
 use squall_core::schema::{CollectionSchema, Consistency, IndexSpec};
-use squall_proto::code;
+use squall_proto::code::{self, ServerCode};
 use squall_proto::data_type::{IndexState, LoadState};
 use squall_proto::milvus::milvus_service_client::MilvusServiceClient;
 use squall_proto::milvus::{
@@ -128,7 +128,9 @@ impl Grpc {
         match status.code() {
             Code::Unauthenticated => Error::Unauthenticated { uri: self.endpoint.uri(), message },
             Code::Unimplemented => self.unsupported(&operation, ""),
-            Code::ResourceExhausted if message.contains("larger than max") => {
+            Code::ResourceExhausted
+                if ["larger than max", "too large"].iter().any(|words| message.contains(words)) =>
+            {
                 Error::TooLarge { operation, message }
             }
             Code::ResourceExhausted if message.contains("rate") => {
@@ -143,11 +145,15 @@ impl Grpc {
                 let reason = channel::root_cause(status);
                 Error::Lost { uri: self.endpoint.uri(), operation, reason }
             }
-            // gRPC's number of it is Milvus' number of a full disk, which would be waited out.
             Code::PermissionDenied => {
-                Error::Server { operation, code: code::ServerCode::PRIVILEGE_NOT_PERMITTED.0, message }
+                Error::Server { operation, code: ServerCode::PRIVILEGE_NOT_PERMITTED.0, message }
             }
-            other => Error::Server { operation, code: other.into(), message },
+            // Its number would be read as Milvus': gRPC's 7 is Milvus' full disk, which is waited out.
+            other => Error::Server {
+                operation,
+                code: ServerCode::UNEXPECTED.0,
+                message: format!("{message} (gRPC status {other:?})"),
+            },
         }
     }
 
@@ -332,7 +338,7 @@ impl Grpc {
         let mut client = self.client.clone();
         let answer = self.call(&operation, name, self.deadlines.call, client.describe_index(request)).await;
         let answer = match answer {
-            Err(Error::Server { code, .. }) if code == code::ServerCode::INDEX_NOT_FOUND.0 => {
+            Err(Error::Server { code, .. }) if code == ServerCode::INDEX_NOT_FOUND.0 => {
                 return Ok(None);
             }
             answer => answer?,

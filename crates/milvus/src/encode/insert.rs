@@ -52,7 +52,8 @@ pub fn insert(
 
 /// [`insert`] over gRPC for rows whose vectors are not made yet: `fill` makes those of the rows from
 /// its first argument on, a few at a time, so that they are written while they are in the cache.
-/// They become the second field, as in a dataset's schema.
+/// They become the second field, as in a dataset's schema. The request is written into `body`, which
+/// is emptied first: memory that was used before costs no page faults.
 ///
 /// # Errors
 /// As [`insert`]; what `fill` says.
@@ -61,13 +62,15 @@ pub fn insert_with_vectors<E: From<EncodeError>>(
     partition: Option<&str>,
     scalars: &RowBatch,
     (field, dimension): (&str, u32),
+    mut body: Vec<u8>,
     mut fill: impl FnMut(usize, &mut [f32]) -> Result<(), E>,
 ) -> Result<EncodedInsert, E> {
     check(scalars)?;
     let rows = scalars.rows;
     let vector_bytes = rows * dimension as usize * size_of::<f32>();
     let length = 256 + vector_bytes + scalars.columns.iter().map(column_length).sum::<usize>();
-    let mut body = Vec::with_capacity(length);
+    body.clear();
+    body.reserve_exact(length);
     write_head(target, partition, &mut body);
     for (place, column) in scalars.columns.iter().enumerate() {
         if place == 1 {
@@ -506,7 +509,8 @@ mod tests {
             let whole = insert(Protocol::Grpc, TARGET, None, &dataset.batch(5, rows).unwrap()).unwrap();
             let scalars = dataset.scalars(5, rows).unwrap();
             let vector = (VECTOR_FIELD, dimension);
-            let written = insert_with_vectors(TARGET, None, &scalars, vector, |first, vectors| {
+            let used = vec![7; 100];
+            let written = insert_with_vectors(TARGET, None, &scalars, vector, used, |first, vectors| {
                 dataset.vectors(5 + first as u64, vectors).expect("the reference has every row");
                 Ok::<(), EncodeError>(())
             });

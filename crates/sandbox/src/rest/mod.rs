@@ -18,7 +18,7 @@ use squall_proto::{
     rest::{Envelope, v2},
 };
 
-use crate::{engine::collection::Collection, front::MAX_MESSAGE_BYTES, grpc::DropMark, state::State};
+use crate::{engine::collection::Collection, grpc::DropMark, state::State};
 
 /// One request, its body read.
 struct Call {
@@ -55,7 +55,7 @@ pub(crate) async fn answer(
         return (not_found(), mark);
     };
     let (parts, body) = request.into_parts();
-    let body = match Limited::new(body, MAX_MESSAGE_BYTES).collect().await {
+    let body = match Limited::new(body, state.max_message_bytes).collect().await {
         Ok(body) => body.to_bytes(),
         Err(error) if error.is::<LengthLimitError>() => {
             let error = bad_json("the body is larger than 64 MiB");

@@ -119,11 +119,7 @@ async function rest(uri, token) {
     ?? await client.describeIndex({ collectionName, indexName: 'v' }), 'describe index');
   equal([index.metricType, index.indexType, index.indexState], ['L2', 'IVF_FLAT', 'Finished'], 'describe index');
   ok(await client.loadCollection({ collectionName }), 'load');
-  for (;;) {
-    const { loadState } = ok(await client.getCollectionLoadState({ collectionName }), 'load state');
-    if (loadState === 'LoadStateLoaded') break;
-    await new Promise(resolve => setTimeout(resolve, 50));
-  }
+  await loaded(client, collectionName);
   const described = ok(await client.describeCollection({ collectionName }), 'describe');
   equal(described.fields.map(field => field.name), ['id', 'vector', 'category', 'price'], 'fields');
   equal(ok(await client.getCollectionStatistics({ collectionName }), 'statistics').rowCount, ROWS, 'rowCount');
@@ -159,9 +155,19 @@ async function rest(uri, token) {
   // Created from a dimension: index and load included.
   ok(await client.createCollection({ collectionName, dimension: DIM, metricType: 'L2' }), 'quick create');
   ok(await client.insert({ collectionName, data: rows.slice(0, 50) }), 'insert');
+  await loaded(client, collectionName);
   const hits = ok(await client.search({ collectionName, data: [rows[9].vector], limit: 1 }), 'search');
   equal(Number(hits[0].id), 9, 'the row itself');
   ok(await client.dropCollection({ collectionName }), 'drop');
+}
+
+// Loading goes on after it was asked for.
+async function loaded(client, collectionName) {
+  for (;;) {
+    const { loadState } = ok(await client.getCollectionLoadState({ collectionName }), 'load state');
+    if (loadState === 'LoadStateLoaded') break;
+    await new Promise(resolve => setTimeout(resolve, 50));
+  }
 }
 
 async function grpc(uri, token) {

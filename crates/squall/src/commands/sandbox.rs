@@ -71,6 +71,12 @@ fn config(matches: &ArgMatches) -> Result<SandboxConfig, Failure> {
         error_rate: share("error-rate")?,
         reject_rate: share("reject-rate")?,
         drop_rate: share("drop-rate")?,
+        insert_reject_rate: share("insert-reject-rate")?,
+        insert_drop_rate: share("insert-drop-rate")?,
+        max_message_bytes: matches
+            .get_one::<usize>("max-message-bytes")
+            .copied()
+            .unwrap_or(defaults.max_message_bytes),
         seed: matches.get_one::<u64>("seed").copied().unwrap_or(defaults.seed),
         log: text(matches, "log").map(PathBuf::from),
         token: text(matches, "token").cloned(),

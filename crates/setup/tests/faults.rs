@@ -1,0 +1,62 @@
+//! A server that refuses, loses and limits inserts: every row gets there once.
+
+use squall_core::schema::{Consistency, Transport};
+use squall_sandbox::SandboxConfig;
+use squall_setup::{Event, Outcome, SetupConfig, SetupError};
+
+use crate::{admin, config, run, sandbox_with};
+
+/// Seeds 1,050 rows; says what was waited for.
+async fn seeded(sandbox: SandboxConfig, transport: Transport, batch_size: usize) -> Vec<String> {
+    let uri = sandbox_with(sandbox).await;
+    let admin = admin(&uri, transport).await;
+    let config = SetupConfig { batch_size, ..config(&uri, transport) };
+    let (report, events) = run(&admin, &config).await;
+    assert_eq!(report.unwrap().outcome, Outcome::Created);
+    assert_eq!(admin.count("c", None, Consistency::Strong).await.unwrap(), 1_050);
+    // Counts every range of keys, so that a row that is there twice cannot stand for one that is not.
+    let (report, _) = run(&admin, &SetupConfig { resume: true, ..config }).await;
+    assert_eq!(report.unwrap().outcome, Outcome::AlreadyThere);
+    let reasons = events.into_iter().filter_map(|event| match event {
+        Event::Waiting { reason } => Some(reason),
+        _ => None,
+    });
+    reasons.collect()
+}
+
+#[tokio::test]
+async fn a_rate_limit_is_waited_out() {
+    for transport in [Transport::Grpc, Transport::Rest] {
+        let sandbox = SandboxConfig { insert_reject_rate: 0.4, seed: 3, ..SandboxConfig::default() };
+        let reasons = seeded(sandbox, transport, 50).await;
+        assert!(
+            !reasons.is_empty() && reasons.iter().all(|reason| reason.contains("rate limit")),
+            "{reasons:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn batches_whose_answer_is_lost_are_looked_for_and_not_sent_twice() {
+    for transport in [Transport::Grpc, Transport::Rest] {
+        // Of 21 batches some are lost before and some after their rows were taken.
+        let sandbox = SandboxConfig { insert_drop_rate: 0.3, seed: 5, ..SandboxConfig::default() };
+        assert!(!seeded(sandbox, transport, 50).await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn batches_shrink_to_what_the_server_takes() {
+    let sandbox = SandboxConfig { max_message_bytes: 20_000, ..SandboxConfig::default() };
+    let reasons = seeded(sandbox, Transport::Grpc, 1_050).await;
+    assert!(reasons.is_empty(), "a smaller batch needs no wait: {reasons:?}");
+}
+
+#[tokio::test]
+async fn a_row_that_is_too_large_by_itself_is_said_in_the_servers_words() {
+    let uri = sandbox_with(SandboxConfig { max_message_bytes: 100, ..SandboxConfig::default() }).await;
+    let admin = admin(&uri, Transport::Grpc).await;
+    let error = run(&admin, &config(&uri, Transport::Grpc)).await.0.unwrap_err();
+    assert!(matches!(error, SetupError::Server(_)), "{error:?}");
+    assert!(error.to_string().contains("larger than max"), "{error}");
+}
