@@ -111,12 +111,19 @@ impl LogLines {
     }
 }
 
-/// `insert   120000 of 1000000, 12000/s, 73 s left`.
+/// `insert   120000 of 1000000, 12000/s, 73 s left`; what is not counted in rows in per cent.
 fn progress_line(phase: Phase, done: u64, total: u64, took: Duration) -> String {
     let rate = done as f64 / took.as_secs_f64();
     let left = total.saturating_sub(done) as f64 / rate;
-    let pace = if rate > 0.0 { format!(", {rate:.0}/s, {left:.0} s left") } else { String::new() };
-    format!("{:<8} {done} of {total}{pace}", phase.name())
+    let name = phase.name();
+    let in_rows = matches!(phase, Phase::Insert | Phase::Count);
+    let progress =
+        if in_rows { format!("{done} of {total}") } else { format!("{} %", done * 100 / total.max(1)) };
+    match rate > 0.0 {
+        true if in_rows => format!("{name:<8} {progress}, {rate:.0}/s, {left:.0} s left"),
+        true => format!("{name:<8} {progress}, {left:.0} s left"),
+        false => format!("{name:<8} {progress}"),
+    }
 }
 
 fn new_bar(phase: Phase, total: u64) -> ProgressBar {
@@ -146,6 +153,7 @@ mod tests {
     fn a_log_line_has_rate_and_rest() {
         let line = progress_line(Phase::Insert, 120_000, 1_000_000, Duration::from_secs(10));
         assert_eq!(line, "insert   120000 of 1000000, 12000/s, 73 s left");
-        assert_eq!(progress_line(Phase::Load, 0, 100, Duration::from_secs(10)), "load     0 of 100");
+        assert_eq!(progress_line(Phase::Load, 0, 100, Duration::from_secs(10)), "load     0 %");
+        assert_eq!(progress_line(Phase::Load, 20, 100, Duration::from_secs(10)), "load     20 %, 40 s left");
     }
 }

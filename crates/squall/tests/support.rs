@@ -1,9 +1,9 @@
 //! What the tests of the program share: the binary, a sandbox, real parts, run directories.
 
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Lines, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -194,7 +194,15 @@ pub(crate) struct OwnMilvus {
     pub(crate) uri: String,
     xtask: String,
     directory: TempDir,
-    running: Option<(Child, ChildStdin)>,
+    running: Option<Running>,
+}
+
+/// A process that ends with its standard input.
+struct Running {
+    child: Child,
+    stdin: ChildStdin,
+    /// Held open: a process that prints on after its reader has gone would end.
+    _stdout: Lines<BufReader<ChildStdout>>,
 }
 
 impl OwnMilvus {
@@ -218,12 +226,12 @@ impl OwnMilvus {
         let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
         let uri = lines.find_map(|line| line.expect("a line").strip_prefix("uri ").map(str::to_owned));
         self.uri = uri.expect("Milvus starts and its URI is printed");
-        self.running = Some((child, stdin));
+        self.running = Some(Running { child, stdin, _stdout: lines });
     }
 
     /// Stops the server; its data stays.
     pub(crate) fn stop(&mut self) {
-        if let Some((mut child, stdin)) = self.running.take() {
+        if let Some(Running { mut child, stdin, _stdout }) = self.running.take() {
             drop(stdin);
             let _ = child.wait();
         }

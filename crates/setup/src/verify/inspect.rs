@@ -1,5 +1,7 @@
 //! `setup verify`: everything that can be wrong with a collection, looked at without changing it.
 
+use std::collections::BTreeSet;
+
 use rand::RngExt;
 use serde::Serialize;
 use squall_core::dataset::{ID_FIELD, VECTOR_FIELD};
@@ -182,13 +184,12 @@ async fn rows(
     config: &SetupConfig,
 ) -> Result<Result<String, (String, &'static str)>, SetupError> {
     let mut rng = stream(config.dataset.seed(), config.rows, Field::VerifyRow);
-    let mut rows: Vec<u64> = if config.rows <= ROWS {
-        (0..config.rows).collect()
-    } else {
-        (0..ROWS).map(|_| rng.random_range(0..config.rows)).collect()
-    };
-    rows.sort_unstable();
-    rows.dedup();
+    // As many different rows as there are to be, in the order of their numbers.
+    let mut chosen = BTreeSet::new();
+    while (chosen.len() as u64) < ROWS.min(config.rows) {
+        chosen.insert(rng.random_range(0..config.rows));
+    }
+    let rows: Vec<u64> = chosen.into_iter().collect();
     let looked_at = rows.len();
     let wrong = read_rows(admin, config, &rows).await?;
     Ok(match wrong.first() {
