@@ -34,6 +34,8 @@ pub(crate) async fn execute(matches: &ArgMatches) -> Result<Exit, Failure> {
         ("dimension", DIMENSION),
         ("dataset", "clustered"),
         ("index", "HNSW"),
+        // A graph that is built in seconds.
+        ("index-params", r#"{"M":12,"efConstruction":40}"#),
         ("metric", "COSINE"),
         ("settle", "1s"),
         ("data", data.as_str()),
