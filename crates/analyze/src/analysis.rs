@@ -13,10 +13,10 @@ use squall_core::target::PlannedTarget;
 use crate::error::AnalyzeError;
 use crate::failures::{self, FailureGroup};
 use crate::figures::{self, Groups};
-use crate::frame::Frame;
+use crate::frame::{Frame, Row};
 use crate::health::Health;
 use crate::judge::{self, JudgedTarget};
-use crate::rows::{self, UnreadablePart};
+use crate::rows::{self, Columns, UnreadablePart};
 use crate::series::{self, Series};
 use crate::spans::Spans;
 use crate::validity;
@@ -69,11 +69,12 @@ pub fn analyze(run: &Path, options: &Options) -> Result<Analysis, AnalyzeError> 
     record.server.uri = without_credentials(&record.server.uri);
     record.plan.server.uri = without_credentials(&record.plan.server.uri);
     let state = record.state_now();
-    let (frame, unreadable) = rows::read(&run)?;
+    let (frame, unreadable) = rows::read(&run, Columns::All)?;
     let health = Health::read(&run.generator());
-    let spans = Spans::of(&record, frame.due_ns.iter().copied().max());
-    let groups = figures::make(&frame, &record.plan, &spans);
+    let spans = Spans::of(&record, frame.rows().map(Row::due_ns).max());
+    // Before the groups, which keep their times: what it sorts is forgotten at once.
     let series = series::make(&frame);
+    let groups = figures::make(&frame, &record.plan, &spans);
     let failures = failures::group(&frame, &spans);
 
     let checks = validity::check(&validity::Evidence {
@@ -107,6 +108,19 @@ pub fn analyze(run: &Path, options: &Options) -> Result<Analysis, AnalyzeError> 
     })
 }
 
+/// Response times of a run by class and by second, and nothing else: a quarter of an analysis.
+///
+/// # Errors
+/// As [`analyze`].
+pub fn response_times(run: &Path) -> Result<(Groups, Series), AnalyzeError> {
+    let run = RunDir::open(run)?;
+    let record = run.read_record()?;
+    let (frame, _) = rows::read(&run, Columns::Responses)?;
+    let spans = Spans::of(&record, frame.rows().map(Row::due_ns).max());
+    let series = series::by_second(&frame);
+    Ok((figures::make(&frame, &record.plan, &spans), series))
+}
+
 fn summarize(
     record: &RunRecord,
     state: RunState,
@@ -136,6 +150,7 @@ fn summarize(
             host_class: record.host.class(),
             labels: record.plan.labels.iter().cloned().collect(),
             shard: record.shard,
+            imported_from: None,
         },
         verdict,
         validity,

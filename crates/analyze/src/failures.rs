@@ -27,12 +27,12 @@ pub struct FailureGroup {
 /// Groups the failures that are due in `spans`, the most frequent first.
 pub(crate) fn group(frame: &Frame, spans: &Spans) -> Vec<FailureGroup> {
     let mut groups: HashMap<(Outcome, Option<i32>, u16), FailureGroup> = HashMap::new();
-    for row in 0..frame.len() {
-        let outcome = frame.outcome[row];
-        if outcome.is_answered() || !spans.contains(frame.due_ns[row]) {
+    for row in frame.rows() {
+        let outcome = row.outcome();
+        if outcome.is_answered() || !spans.contains(row.due_ns()) {
             continue;
         }
-        let (code, class, done_ns) = (frame.code[row], frame.class[row], frame.done_ns(row));
+        let (code, class, done_ns) = (row.code(), row.class(), row.done_ns());
         let group = groups.entry((outcome, code, class)).or_insert_with(|| FailureGroup {
             outcome,
             code,

@@ -1,14 +1,12 @@
 //! The figures of measurement.md, by class, by stage and in total, over the measured rows.
 
-use std::collections::BTreeMap;
-
 use squall_core::plan::Plan;
 use squall_core::row::Outcome;
 use squall_core::schedule::StageKind;
 use squall_core::summary::{Figures, LatencyFigures};
 
-use crate::frame::Frame;
-use crate::percentile::{Percentile, Sorted, ms};
+use crate::frame::{Frame, Row};
+use crate::percentile::{Percentile, Sorted, Unsorted, ms};
 use crate::spans::{Spans, placed_stages};
 
 /// The figures of some requests and the sorted times that they were made of.
@@ -31,7 +29,7 @@ impl Group {
             return None;
         }
         let rank = percentile.rank(requests).checked_sub(1)?;
-        Some(self.response.values().get(rank).map_or(f64::INFINITY, |ns| ms(*ns)))
+        Some(self.response.at(rank).map_or(f64::INFINITY, ms))
     }
 }
 
@@ -55,40 +53,57 @@ impl Groups {
     }
 }
 
-/// What is collected of some rows before the figures are made.
+/// What is counted of some rows, and their times.
 #[derive(Clone, Default)]
-struct Collected {
+struct Collected<Times> {
     outcomes: [u64; Outcome::ALL.len()],
-    response: Vec<i64>,
-    service: Vec<i64>,
+    response: Times,
+    service: Times,
     recall_sum: f64,
     recall_rows: u64,
     bytes_in: u64,
 }
 
-impl Collected {
-    fn add(&mut self, frame: &Frame, row: usize) {
-        let outcome = frame.outcome[row];
+impl Collected<Unsorted> {
+    fn add(&mut self, row: Row<'_>) {
+        let outcome = row.outcome();
         self.outcomes[outcome as usize] += 1;
-        self.bytes_in += u64::from(frame.bytes_in[row]);
+        self.bytes_in += u64::from(row.bytes_in());
         if outcome.is_answered() {
-            self.response.push(frame.response_ns[row]);
-            self.service.extend(frame.service(row));
-            if !frame.recall[row].is_nan() {
-                self.recall_sum += f64::from(frame.recall[row]);
+            self.response.push(row.response_ns());
+            if let Some(service) = row.service_ns() {
+                self.service.push(service);
+            }
+            if let Some(recall) = row.recall() {
+                self.recall_sum += f64::from(recall);
                 self.recall_rows += 1;
             }
         }
     }
 
-    fn merge<'a>(parts: impl IntoIterator<Item = &'a Collected>) -> Self {
-        let mut all = Self::default();
+    fn sort(self, room: &mut Vec<u32>) -> Collected<Sorted> {
+        Collected {
+            outcomes: self.outcomes,
+            response: self.response.sort_with(room),
+            service: self.service.sort_with(room),
+            recall_sum: self.recall_sum,
+            recall_rows: self.recall_rows,
+            bytes_in: self.bytes_in,
+        }
+    }
+}
+
+impl Collected<Sorted> {
+    fn merge<'a>(parts: impl Iterator<Item = &'a Self> + Clone) -> Self {
+        let mut all = Self {
+            response: Sorted::union(parts.clone().map(|part| &part.response)),
+            service: Sorted::union(parts.clone().map(|part| &part.service)),
+            ..Self::default()
+        };
         for part in parts {
             for (sum, count) in all.outcomes.iter_mut().zip(part.outcomes) {
                 *sum += count;
             }
-            all.response.extend_from_slice(&part.response);
-            all.service.extend_from_slice(&part.service);
             all.recall_sum += part.recall_sum;
             all.recall_rows += part.recall_rows;
             all.bytes_in += part.bytes_in;
@@ -102,7 +117,6 @@ impl Collected {
         let count = |outcome: Outcome| self.outcomes[outcome as usize];
         let answered = count(Outcome::Ok) + count(Outcome::Short);
         let share = |part: u64| (requests > 0).then(|| part as f64 / requests as f64);
-        let response = Sorted::from(self.response);
         let figures = Figures {
             requests,
             failures: requests - answered,
@@ -110,15 +124,15 @@ impl Collected {
             short_rate: share(count(Outcome::Short)),
             rate: (length_s > 0.0).then(|| answered as f64 / length_s),
             recall: (self.recall_rows > 0).then(|| self.recall_sum / self.recall_rows as f64),
-            response_ms: latency(&response),
-            service_ms: latency(&Sorted::from(self.service)),
+            response_ms: latency(&self.response),
+            service_ms: latency(&self.service),
             outcomes: Outcome::ALL
                 .into_iter()
                 .filter(|outcome| count(*outcome) > 0)
                 .map(|outcome| (outcome.word().to_owned(), count(outcome)))
                 .collect(),
         };
-        Group { figures, response, bytes_in: self.bytes_in }
+        Group { figures, response: self.response, bytes_in: self.bytes_in }
     }
 }
 
@@ -147,44 +161,56 @@ pub(crate) fn make(frame: &Frame, plan: &Plan, spans: &Spans) -> Groups {
         }
     }
 
-    let mut cells: BTreeMap<(u16, u16), Collected> = BTreeMap::new();
-    let mut lag = Vec::new();
-    for row in (0..frame.len()).filter(|&row| spans.contains(frame.due_ns[row])) {
-        cells.entry((frame.class[row], frame.stage[row])).or_default().add(frame, row);
-        lag.extend(frame.lag(row));
-    }
-    let of_class = |name: &str| {
-        let cells = cells.iter().filter(|((class, _), _)| frame.classes[usize::from(*class)] == name);
-        Collected::merge(cells.map(|(_, collected)| collected))
+    // A thread's cells are never put together: the groups are unions of them.
+    let stages = frame.stages.len();
+    let shares = frame.on_all_cores(|rows| {
+        let mut cells = vec![Collected::<Unsorted>::default(); frame.classes.len() * stages];
+        for row in rows.filter(|row| spans.contains(row.due_ns())) {
+            cells[usize::from(row.class()) * stages + usize::from(row.stage())].add(row);
+        }
+        let mut room = Vec::new();
+        cells.into_iter().map(|cell| cell.sort(&mut room)).collect::<Vec<_>>()
+    });
+    // Each with the numbers of its class and its stage.
+    let cells = shares.iter().flat_map(|cells| {
+        cells.iter().enumerate().map(|(cell, collected)| (cell / stages, cell % stages, collected))
+    });
+    let of = |keep: &dyn Fn(usize, usize) -> bool| {
+        let cells = cells.clone().filter(|(class, stage, _)| keep(*class, *stage));
+        Collected::merge(cells.map(|(_, _, collected)| collected))
     };
-    let of_stage = |name: &str| {
-        let cells = cells.iter().filter(|((_, stage), _)| frame.stages[usize::from(*stage)] == name);
-        Collected::merge(cells.map(|(_, collected)| collected))
-    };
+    let of_class = |name: &str| of(&|class, _| frame.classes[class] == name);
+    let of_stage = |name: &str| of(&|_, stage| frame.stages[stage] == name);
     let length_of_stage = |name: &str| -> f64 {
         let stages = placed.iter().filter(|stage| stage.name == name);
         stages.map(|stage| spans.within(stage.from_ns, stage.to_ns).length_s()).sum()
     };
 
     let length_s = spans.length_s();
-    Groups {
-        total: Collected::merge(cells.values()).into_group(length_s),
-        classes: class_names
-            .into_iter()
-            .map(|name| {
-                let group = of_class(&name).into_group(length_s);
-                (name, group)
-            })
-            .collect(),
-        stages: stage_names
-            .into_iter()
-            .map(|name| {
-                let group = of_stage(&name).into_group(length_of_stage(&name));
-                (name, group)
-            })
-            .collect(),
-        lag: Sorted::from(lag),
-    }
+    let total = of(&|_, _| true).into_group(length_s);
+    let classes = class_names.into_iter().map(|name| {
+        let group = of_class(&name).into_group(length_s);
+        (name, group)
+    });
+    let classes = classes.collect();
+    let stages = stage_names.into_iter().map(|name| {
+        let group = of_stage(&name).into_group(length_of_stage(&name));
+        (name, group)
+    });
+    let stages = stages.collect();
+    // The service times go before the lags come: both are as large as the response times.
+    drop(shares);
+    Groups { total, classes, stages, lag: lag(frame, spans) }
+}
+
+/// Lag of the requests due in `spans` that were sent.
+fn lag(frame: &Frame, spans: &Spans) -> Sorted {
+    let shares = frame.on_all_cores(|rows| {
+        let mut lag = Unsorted::default();
+        rows.filter(|row| spans.contains(row.due_ns())).filter_map(Row::lag_ns).for_each(|ns| lag.push(ns));
+        lag.sort()
+    });
+    Sorted::union(&shares)
 }
 
 /// A window [from, to) of `due`, in nanoseconds since the plan's start, and the figures of its rows.
@@ -193,21 +219,23 @@ pub(crate) type Window = ((i64, i64), Group);
 /// The figures of every window of that length within the spans, the next beginning a tenth of it
 /// later, at least a second; of one class, or of all requests.
 pub(crate) fn windows(frame: &Frame, spans: &Spans, class: Option<&str>, length_ns: i64) -> Vec<Window> {
-    let of_class = |row: usize| class.is_none_or(|name| frame.classes[usize::from(frame.class[row])] == name);
-    let mut rows: Vec<usize> = (0..frame.len()).filter(|&row| of_class(row)).collect();
-    rows.sort_unstable_by_key(|row| frame.due_ns[*row]);
+    let number = class.map(|name| frame.classes.iter().position(|class| class == name));
+    let of_class = |row: Row<'_>| number.is_none_or(|number| number == Some(usize::from(row.class())));
+    let rows = frame.rows().enumerate().filter(|(_, row)| of_class(*row));
+    let mut rows: Vec<(i64, u32)> = rows.map(|(number, row)| (row.due_ns(), number as u32)).collect();
+    rows.sort_unstable();
     let step_ns = (length_ns / 10).max(1_000_000_000);
     let mut windows = Vec::new();
     for (from, to) in spans.iter() {
         let mut start = from;
         while start.saturating_add(length_ns) <= to {
             let end = start + length_ns;
-            let first = rows.partition_point(|row| frame.due_ns[*row] < start);
+            let first = rows.partition_point(|(due_ns, _)| *due_ns < start);
             let mut collected = Collected::default();
-            for &row in rows[first..].iter().take_while(|row| frame.due_ns[**row] < end) {
-                collected.add(frame, row);
+            for (_, row) in rows[first..].iter().take_while(|(due_ns, _)| *due_ns < end) {
+                collected.add(frame.row(*row as usize));
             }
-            windows.push(((start, end), collected.into_group(length_ns as f64 / 1e9)));
+            windows.push(((start, end), collected.sort(&mut Vec::new()).into_group(length_ns as f64 / 1e9)));
             start += step_ns;
         }
     }

@@ -13,11 +13,14 @@
 //! [`trend::trend`] follows the summaries of like runs over time; [`trend::Trend`] is what its views
 //! read.
 //!
+//! [`import`] lets what Locust and k6 measured enter that history.
+//!
 //! [`analyze`] reads a run directory; [`Analysis`] is what every view reads;
 //! [`Analysis::write`] writes the report. `docs/measurement.md` defines every figure.
 
 mod analysis;
 pub mod baseline;
+mod column;
 pub mod compare;
 mod error;
 mod failures;
@@ -25,6 +28,7 @@ mod figure;
 mod figures;
 mod frame;
 mod health;
+pub mod import;
 mod judge;
 mod locust;
 mod notes;
@@ -42,7 +46,7 @@ pub mod trend;
 mod validity;
 mod words;
 
-pub use analysis::{Analysis, Options, analyze};
+pub use analysis::{Analysis, Options, analyze, response_times};
 pub use compare::{CompareError, CompareOptions, Comparison, compare_runs};
 pub use error::AnalyzeError;
 pub use failures::FailureGroup;

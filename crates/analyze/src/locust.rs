@@ -172,7 +172,7 @@ impl<'a> Running<'a> {
 
     /// Adds a value, which must be one of all.
     fn add(&mut self, ns: i64) {
-        let mut index = self.all.values().partition_point(|value| *value < ns) + 1;
+        let mut index = self.all.below(ns) + 1;
         while index < self.tree.len() {
             self.tree[index] += 1;
             index += index & index.wrapping_neg();
@@ -198,7 +198,7 @@ impl<'a> Running<'a> {
             }
             step /= 2;
         }
-        self.all.values().get(index).copied()
+        self.all.at(index)
     }
 
     fn mean_ms(&self) -> Option<f64> {
@@ -211,9 +211,9 @@ fn history(analysis: &Analysis) -> Vec<Vec<String>> {
     let header = front.chain(percentile_names()).chain(HISTORY_BACK.map(str::to_owned));
     let mut rows = vec![header.collect::<Vec<_>>()];
     let frame: &Frame = &analysis.frame;
-    let mut order: Vec<usize> =
-        (0..frame.len()).filter(|&row| analysis.spans.contains(frame.due_ns[row])).collect();
-    order.sort_unstable_by_key(|&row| frame.done_ns(row));
+    let measured = frame.rows().enumerate().filter(|(_, row)| analysis.spans.contains(row.due_ns()));
+    let mut order: Vec<(i64, u32)> = measured.map(|(number, row)| (row.done_ns(), number as u32)).collect();
+    order.sort_unstable();
 
     let mut running = Running::new(&analysis.groups.total.response);
     let (mut requests, mut failures, mut bytes) = (0_u64, 0_u64, 0_u64);
@@ -223,11 +223,12 @@ fn history(analysis: &Analysis) -> Vec<Vec<String>> {
     while next < order.len() {
         let end_ns = (second + 1) * SECOND_NS;
         let (requests_before, failures_before) = (requests, failures);
-        while let Some(&row) = order.get(next).filter(|&&row| frame.done_ns(row) < end_ns) {
+        while let Some((_, number)) = order.get(next).filter(|(done_ns, _)| *done_ns < end_ns) {
+            let row = frame.row(*number as usize);
             requests += 1;
-            bytes += u64::from(frame.bytes_in[row]);
-            if frame.outcome[row].is_answered() {
-                running.add(frame.response_ns[row]);
+            bytes += u64::from(row.bytes_in());
+            if row.outcome().is_answered() {
+                running.add(row.response_ns());
             } else {
                 failures += 1;
             }

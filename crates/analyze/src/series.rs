@@ -3,7 +3,7 @@
 use squall_core::row::Outcome;
 
 use crate::frame::Frame;
-use crate::percentile::{Percentile, Sorted, ms};
+use crate::percentile::{Percentile, Sorted, Unsorted, ms};
 
 /// Widths that a bucket may have, in seconds.
 const WIDTHS_S: [i64; 14] = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1_800, 3_600, 7_200, 14_400];
@@ -52,41 +52,68 @@ pub struct Series {
 
 /// Puts every row, measured or not, into its bucket.
 pub(crate) fn make(frame: &Frame) -> Series {
-    let rows = frame.len();
-    let Some(end_ns) = (0..rows).map(|row| frame.done_ns(row).max(frame.due_ns[row])).max() else {
-        return Series::default();
-    };
-    let end_ns = end_ns.max(1);
-    let width_ns = width(end_ns, rows);
+    in_buckets(frame, |end_ns| width(end_ns, frame.len()))
+}
+
+/// As [`make`], in buckets of a second however many there are.
+pub(crate) fn by_second(frame: &Frame) -> Series {
+    in_buckets(frame, |_| SECOND_NS)
+}
+
+fn in_buckets(frame: &Frame, width_ns: impl Fn(i64) -> i64) -> Series {
+    let latest = frame.on_all_cores(|rows| rows.map(|row| row.done_ns().max(row.due_ns())).max());
+    match latest.into_iter().flatten().max() {
+        None => Series::default(),
+        Some(end_ns) => make_with(frame, end_ns.max(1), width_ns(end_ns.max(1))),
+    }
+}
+
+/// What a thread counts in a bucket.
+#[derive(Clone, Default)]
+struct Counted {
+    outcomes: [u64; Outcome::ALL.len()],
+    answers: u64,
+    responses: Unsorted,
+}
+
+fn make_with(frame: &Frame, end_ns: i64, width_ns: i64) -> Series {
     let count = usize::try_from(end_ns.div_euclid(width_ns) + 1).unwrap_or(1);
     let index = |ns: i64| usize::try_from(ns.div_euclid(width_ns)).unwrap_or(0).min(count - 1);
-
-    let mut buckets: Vec<Bucket> = (0..count as i64)
-        .map(|i| Bucket {
-            from_ns: i * width_ns,
-            to_ns: ((i + 1) * width_ns).min(end_ns.max(i * width_ns + 1)),
-            ..Bucket::default()
-        })
-        .collect();
-    let mut responses: Vec<Vec<i64>> = vec![Vec::new(); count];
-    for row in 0..rows {
-        let due = index(frame.due_ns[row]);
-        let outcome = frame.outcome[row];
-        buckets[due].due += 1;
-        buckets[due].outcomes[outcome as usize] += 1;
-        if outcome.is_answered() {
-            responses[due].push(frame.response_ns[row]);
-            buckets[index(frame.done_ns(row))].answers += 1;
+    let shares = frame.on_all_cores(|rows| {
+        let mut buckets = vec![Counted::default(); count];
+        for row in rows {
+            let due = &mut buckets[index(row.due_ns())];
+            let outcome = row.outcome();
+            due.outcomes[outcome as usize] += 1;
+            if outcome.is_answered() {
+                due.responses.push(row.response_ns());
+                buckets[index(row.done_ns())].answers += 1;
+            }
         }
-    }
-    for (bucket, responses) in buckets.iter_mut().zip(responses) {
-        let sorted = Sorted::from(responses);
+        let mut room = Vec::new();
+        let sorted =
+            |bucket: Counted| (bucket.outcomes, bucket.answers, bucket.responses.sort_with(&mut room));
+        buckets.into_iter().map(sorted).collect::<Vec<_>>()
+    });
+    let bucket = |number: usize| {
+        let from_ns = number as i64 * width_ns;
+        let to_ns = (from_ns + width_ns).min(end_ns.max(from_ns + 1));
+        let mut bucket = Bucket { from_ns, to_ns, ..Bucket::default() };
+        for (outcomes, answers, _) in shares.iter().map(|share| &share[number]) {
+            for (sum, count) in bucket.outcomes.iter_mut().zip(outcomes) {
+                *sum += count;
+            }
+            bucket.answers += answers;
+        }
+        bucket.due = bucket.outcomes.iter().sum();
+        let sorted = Sorted::union(shares.iter().map(|share| &share[number].2));
         let at = |percentile| sorted.percentile(percentile).map(ms);
         bucket.p50_ms = at(Percentile::P50);
         bucket.p95_ms = at(Percentile::P95);
         bucket.p99_ms = at(Percentile::P99);
-    }
-    Series { width_ns, buckets }
+        bucket
+    };
+    Series { width_ns, buckets: (0..count).map(bucket).collect() }
 }
 
 /// The smallest width that shows the run in few enough buckets and, while there are enough of them,

@@ -29,6 +29,7 @@ impl Spans {
     }
 
     /// Whether `due_ns` is measured.
+    #[inline]
     pub fn contains(&self, due_ns: i64) -> bool {
         self.0.iter().any(|&(from, to)| (from..to).contains(&due_ns))
     }

@@ -2,6 +2,7 @@
 
 mod comparison;
 mod damage;
+mod import;
 mod judgement;
 #[path = "../benches/analyze/pairs.rs"]
 mod pairs;

@@ -46,7 +46,7 @@ print("compared", compared)
 "#;
 
 /// Says that a test did not run, on its output and in the list that the caller keeps.
-fn skipped(test: &str, reason: &str) {
+pub(crate) fn skipped(test: &str, reason: &str) {
     let line = format!("SKIPPED {test}: {reason}");
     println!("{line}");
     if let Ok(path) = std::env::var("SQUALL_TEST_SKIPPED_FILE") {

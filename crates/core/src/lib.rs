@@ -21,6 +21,7 @@
 //! ```
 
 pub mod batch;
+pub mod ci;
 pub mod config;
 pub mod dataset;
 pub mod describe;

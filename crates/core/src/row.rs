@@ -78,6 +78,7 @@ impl Outcome {
     }
 
     /// Whether the server answered with hits (`ok` or `short`); every other outcome is a failure.
+    #[inline]
     pub fn is_answered(self) -> bool {
         matches!(self, Outcome::Ok | Outcome::Short)
     }

@@ -52,6 +52,10 @@ pub struct RunIdentity {
     pub labels: BTreeMap<String, String>,
     /// Which slice of the plan.
     pub shard: Shard,
+    /// The tool that measured it (`locust`, `k6`), where that was not Squall: there are aggregates and
+    /// no rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported_from: Option<String>,
 }
 
 /// Which server the figures are of.

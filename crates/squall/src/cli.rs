@@ -156,6 +156,7 @@ fn analyze() -> Command {
         )
         .subcommand(compare())
         .subcommand(trend())
+        .subcommand(import())
 }
 
 fn report_args() -> [Arg; 5] {
@@ -255,6 +256,44 @@ fn trend() -> Command {
                 .arg(directory().long("runs"))
                 .arg(data()),
         )
+}
+
+fn import() -> Command {
+    let tool = |name: &'static str, about: &'static str, source: &'static str, help: &'static str| {
+        Command::new(name)
+            .about(about)
+            .arg(Arg::new("source").value_name(source).required(true).help(help))
+            .arg(
+                value("name", "NAME")
+                    .help("Name of the run; runs of one tool and name are one series [default: the file's]"),
+            )
+            .arg(
+                value("started", "TIME")
+                    .help("When it was measured, such as 2026-05-01T12:00:00Z [default: as the file says]"),
+            )
+            .arg(
+                value("label", "KEY=VALUE")
+                    .action(ArgAction::Append)
+                    .help("Kept with the run; may be repeated"),
+            )
+            .arg(data())
+    };
+    Command::new("import")
+        .about("Let what another tool measured enter the history, as aggregates")
+        .long_about(
+            "Let what another tool measured enter the history, as aggregates.\n\n\
+             `squall analyze trend` shows such runs in series of their own; `squall analyze compare` refuses them, for \
+             nothing says how far chance moves an aggregate.",
+        )
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(tool(
+            "locust",
+            "What locust --csv PREFIX wrote",
+            "PREFIX",
+            "The prefix that Locust was given: PREFIX_stats.csv and, for the time, PREFIX_stats_history.csv",
+        ))
+        .subcommand(tool("k6", "What k6 run --out csv=FILE.csv wrote", "FILE.csv", "The file"))
 }
 
 fn fail_on() -> Arg {

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use squall_analyze::import::ImportError;
 use squall_analyze::trend::TrendError;
 use squall_analyze::{AnalyzeError, CompareError};
 use squall_core::config::ConfigError;
@@ -106,8 +107,19 @@ impl From<CompareError> for Failure {
             CompareError::Unlike(_)
             | CompareError::Unfinished { .. }
             | CompareError::Shard { .. }
+            | CompareError::Imported { .. }
             | CompareError::Twice(_)
             | CompareError::NoClass { .. } => Exit::Usage,
+        };
+        Self { exit, error: error.into() }
+    }
+}
+
+impl From<ImportError> for Failure {
+    fn from(error: ImportError) -> Self {
+        let exit = match &error {
+            ImportError::Read { .. } | ImportError::Write(_) => Exit::Failed,
+            ImportError::Strange { .. } => Exit::Usage,
         };
         Self { exit, error: error.into() }
     }

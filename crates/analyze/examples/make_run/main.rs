@@ -6,7 +6,10 @@
 //!
 //! Keys: `name`, `seconds`, `ramp`, `rate`, `users` (a closed loop instead), `median_ms`, `sigma`,
 //! `failures` (a share), `stall_at`, `stall_for` (seconds), `lag_us`, `seed`, `killed` (true).
+//! `rows` makes that many at an even `rate`, part by part, instead of `seconds` of them: a run that
+//! does not fit into memory.
 
+mod large;
 mod simulate;
 
 use std::path::Path;
@@ -17,6 +20,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let data = arguments.next().ok_or("name the data directory first")?;
     let mut simulation = Simulation::default();
+    let mut rows = None;
     for argument in arguments {
         let (key, value) =
             argument.split_once('=').ok_or_else(|| format!("`{argument}` is not key=value"))?;
@@ -33,11 +37,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "stall_for" => simulation.stall_for_s = value.parse()?,
             "lag_us" => simulation.lag_us = value.parse()?,
             "seed" => simulation.seed = value.parse()?,
+            "rows" => rows = Some(value.parse()?),
             "killed" => simulation.killed = value.parse()?,
             _ => return Err(format!("`{key}` is not a key of a simulation").into()),
         }
     }
-    let run = simulate::make(Path::new(&data), &simulation)?;
+    let run = match rows {
+        Some(rows) => large::make(Path::new(&data), &simulation, rows)?,
+        None => simulate::make(Path::new(&data), &simulation)?,
+    };
     println!("{}", run.path().display());
     Ok(())
 }

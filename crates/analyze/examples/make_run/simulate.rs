@@ -184,14 +184,19 @@ pub(crate) fn write_rows(run: &RunDir, plan: &Plan, rows: &[Sample]) -> Result<(
 }
 
 /// What the server does to a request that it gets at `sent_ns`.
-struct Server<'a> {
+pub(crate) struct Server<'a> {
     simulation: &'a Simulation,
     law: LogNormal<f64>,
     rng: StdRng,
 }
 
-impl Server<'_> {
-    fn answer(&mut self, request: Request, stage: u16, seq: u64, due_ns: i64) -> Sample {
+impl<'a> Server<'a> {
+    pub(crate) fn new(simulation: &'a Simulation, seed: u64) -> Self {
+        let law = LogNormal::new(simulation.median_ms.ln(), simulation.sigma).expect("a finite sigma");
+        Self { simulation, law, rng: StdRng::seed_from_u64(seed) }
+    }
+
+    pub(crate) fn answer(&mut self, request: Request, stage: u16, seq: u64, due_ns: i64) -> Sample {
         let simulation = self.simulation;
         let lag = (simulation.lag_us * 1e3 * self.rng.random_range(0.2..1.8)) as i64;
         let heavier = if request.class == 2 { 2.5 } else { 1.0 + 0.4 * f64::from(request.class) };
@@ -244,8 +249,7 @@ impl Server<'_> {
 
 fn samples(simulation: &Simulation, plan: &Plan) -> Vec<Sample> {
     let requests = Requests::new(plan.seed, &plan.workload, &plan.classes).expect("the reference's weights");
-    let law = LogNormal::new(simulation.median_ms.ln(), simulation.sigma).expect("a finite sigma");
-    let mut server = Server { simulation, law, rng: StdRng::seed_from_u64(simulation.seed) };
+    let mut server = Server::new(simulation, simulation.seed);
     let mut rows = Vec::new();
     match &plan.load {
         Load::Open { .. } => {
@@ -342,27 +346,51 @@ pub(crate) fn record(simulation: &Simulation, plan: &Plan, run: &RunDir, rows: &
     }
 }
 
-/// One row a second for each worker and one for the process, counted from the samples.
+/// What the generator saw in a second, of a worker or of the process.
+pub(crate) struct Seen {
+    pub(crate) in_flight: i64,
+    pub(crate) sent: i64,
+    pub(crate) done: i64,
+    pub(crate) lag_p99_ns: Option<i64>,
+}
+
+/// The generator's rows, counted from the samples.
 fn health(rows: &[Sample], end_ns: i64, workers: u16, busy: f64) -> RecordBatch {
+    health_of(end_ns, workers, busy, |span, worker| {
+        let own = || rows.iter().filter(move |row| worker.is_none_or(|worker| row.worker == worker));
+        let count = |at: fn(&Sample) -> Option<i64>| {
+            own().filter(|row| at(row).is_some_and(|ns| span.contains(&ns))).count() as i64
+        };
+        let in_flight = own().filter(|row| row.sent_ns.is_some_and(|ns| ns < span.end)).count()
+            - own().filter(|row| row.sent_ns.is_some() && row.done_ns < span.end).count();
+        let mut lags: Vec<i64> = own()
+            .filter_map(|row| row.sent_ns.map(|sent| (sent, sent - row.ready_ns)))
+            .filter(|(sent, _)| span.contains(sent))
+            .map(|(_, lag)| lag)
+            .collect();
+        lags.sort_unstable();
+        Seen {
+            in_flight: in_flight as i64,
+            sent: count(|row| row.sent_ns),
+            done: count(|row| Some(row.done_ns)),
+            lag_p99_ns: lags.get((lags.len() * 99).div_ceil(100).saturating_sub(1)).copied(),
+        }
+    })
+}
+
+/// One row a second for each worker and one for the process.
+pub(crate) fn health_of(
+    end_ns: i64,
+    workers: u16,
+    busy: f64,
+    seen: impl Fn(&std::ops::Range<i64>, Option<u16>) -> Seen,
+) -> RecordBatch {
     let seconds = end_ns / SECOND_NS + 1;
     let mut columns: [Vec<Option<i64>>; 17] = Default::default();
     for second in 0..seconds {
         let span = second * SECOND_NS..(second + 1) * SECOND_NS;
         for worker in (0..workers).map(Some).chain([None]) {
-            let own = || rows.iter().filter(move |row| worker.is_none_or(|worker| row.worker == worker));
-            let count = |at: fn(&Sample) -> Option<i64>| {
-                own().filter(|row| at(row).is_some_and(|ns| span.contains(&ns))).count() as i64
-            };
-            let sent = count(|row| row.sent_ns);
-            let in_flight = own().filter(|row| row.sent_ns.is_some_and(|ns| ns < span.end)).count()
-                - own().filter(|row| row.sent_ns.is_some() && row.done_ns < span.end).count();
-            let mut lags: Vec<i64> = own()
-                .filter_map(|row| row.sent_ns.map(|sent| (sent, sent - row.ready_ns)))
-                .filter(|(sent, _)| span.contains(sent))
-                .map(|(_, lag)| lag)
-                .collect();
-            lags.sort_unstable();
-            let lag_p99 = lags.get((lags.len() * 99).div_ceil(100).saturating_sub(1)).copied();
+            let seen = seen(&span, worker);
             let process = worker.is_none().then_some(());
             let values = [
                 Some(span.end),
@@ -370,12 +398,12 @@ fn health(rows: &[Sample], end_ns: i64, workers: u16, busy: f64) -> RecordBatch 
                 worker.map(i64::from),
                 Some((busy * SECOND_NS as f64) as i64 * worker.map_or(i64::from(workers), |_| 1)),
                 Some(2_000_000),
-                Some(in_flight as i64),
+                Some(seen.in_flight),
                 Some(0),
-                Some(sent),
-                Some(count(|row| Some(row.done_ns))),
+                Some(seen.sent),
+                Some(seen.done),
                 Some(0),
-                lag_p99,
+                seen.lag_p99_ns,
                 Some(0),
                 process.map(|()| 0),
                 process.map(|()| 0),

@@ -48,7 +48,7 @@ fn percentiles(comparison: &Comparison, layout: Layout) -> Drawing {
         let values: Vec<i64> = run
             .group(TOTAL)
             .map_or_else(Vec::new, |sample| sample.by_speed().iter().map(|(_, ns)| *ns).collect());
-        latency::line(&name, color, &values)
+        latency::line(&name, color, values.len(), |rank| values.get(rank).copied())
     });
     let panel = latency::panel(layout, lines);
     let at = |quantity| {
@@ -76,13 +76,14 @@ fn percentiles(comparison: &Comparison, layout: Layout) -> Drawing {
 /// Difference at each percentile with its band.
 fn shifts(comparison: &Comparison, layout: Layout) -> Drawing {
     let [base, new]: [Vec<Sample>; 2] = [0, 1].map(|side| samples(comparison, side).cloned().collect());
-    let percent = |log: f64| (log.exp_m1() * 100.0).min(FARTHEST);
+    let percent = |log: f64| if log.is_finite() { log.exp_m1() * 100.0 } else { log };
     let found = SHIFTS.into_iter().filter_map(|hundredths| {
         let found = shift(&base, &new, Percentile::of_hundredths(hundredths))?;
         let x = f64::from(hundredths) / 100.0;
         Some((x, percent(found.estimate), percent(found.low), percent(found.high)))
     });
     let found: Vec<(f64, f64, f64, f64)> = found.collect();
+    let drawn = |end: f64| end.clamp(-100.0, FARTHEST);
     // Evenly spaced: the tail would else be one pixel.
     let place = |index: usize| index as f64;
     let points = found.iter().enumerate().map(|(index, (_, estimate, ..))| (place(index), Some(*estimate)));
@@ -93,11 +94,14 @@ fn shifts(comparison: &Comparison, layout: Layout) -> Drawing {
         points: found
             .iter()
             .enumerate()
-            .map(|(index, (_, _, low, high))| (place(index), *low, *high))
+            .map(|(index, (_, _, low, high))| (place(index), drawn(*low), drawn(*high)))
             .collect(),
     };
     let ends = |pick: fn(f64, f64) -> f64| {
-        found.iter().flat_map(|(_, estimate, low, high)| [*estimate, *low, *high]).fold(0.0, pick)
+        found
+            .iter()
+            .flat_map(|(_, estimate, low, high)| [*estimate, drawn(*low), drawn(*high)])
+            .fold(0.0, pick)
     };
     let wanted: &[f64] = if layout.narrow {
         &[1.0, 50.0, 90.0, 99.0]
@@ -123,8 +127,9 @@ fn shifts(comparison: &Comparison, layout: Layout) -> Drawing {
         || "Too few requests were answered.".to_owned(),
         |(x, estimate, low, high)| {
             format!(
-                "The largest change is at P{}: {estimate:+.1} %, 95 % interval {low:+.1} to {high:+.1} %.",
-                crate::number::decimal(*x)
+                "The largest change is at P{}: {estimate:+.1} %, 95 % interval {} %.",
+                crate::number::decimal(*x),
+                views::between(*low, *high)
             )
         },
     );

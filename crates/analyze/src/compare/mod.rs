@@ -23,6 +23,7 @@ use squall_core::summary::{RunIdentity, ValidityResult, Verdict};
 
 use crate::analysis::{Options, analyze};
 use crate::error::AnalyzeError;
+use crate::import::imported_from;
 use crate::statistics::{ComparedGroup, Group, MARGIN, Word, compare};
 
 pub use likeness::{Changed, LikenessKey, Unlike};
@@ -86,6 +87,14 @@ pub enum CompareError {
         index: u32,
         /// Of how many.
         count: u32,
+    },
+    /// What another tool measured.
+    #[error("{} holds what {tool} measured: aggregates, and none of the requests behind them, so how far chance moves them is not known; `squall analyze trend` shows them in their history", run.display())]
+    Imported {
+        /// The directory.
+        run: PathBuf,
+        /// The tool.
+        tool: String,
     },
     /// The same run twice on one side.
     #[error("{} is named twice on one side: the same run again is no further evidence", .0.display())]
@@ -249,6 +258,9 @@ fn observe_all(runs: &[PathBuf]) -> Result<Vec<Observed>, CompareError> {
 }
 
 fn observe(run: &Path) -> Result<Observed, CompareError> {
+    if let Some(tool) = imported_from(run) {
+        return Err(CompareError::Imported { run: run.to_owned(), tool });
+    }
     let analysis = analyze(run, &Options::default())?;
     let summary = &analysis.summary;
     let shard = summary.run.shard;

@@ -98,17 +98,16 @@ fn requests<'a>(
 ) -> impl Iterator<Item = Request> + 'a {
     let frame = &analysis.frame;
     let number = class.map(|class| frame.classes.iter().position(|name| name == class));
-    let rows = (0..frame.len()).filter(move |row| match number {
+    let rows = frame.rows().filter(move |row| match number {
         None => true,
-        Some(number) => number == Some(usize::from(frame.class[*row])),
+        Some(number) => number == Some(usize::from(row.class())),
     });
     rows.filter_map(move |row| {
-        let answered = frame.outcome[row].is_answered();
-        let recall = frame.recall[row];
+        let answered = row.outcome().is_answered();
         Some(Request {
-            slice: time.slice(frame.due_ns[row])?,
-            response_ns: answered.then_some(frame.response_ns[row]),
-            recall: (answered && !recall.is_nan()).then_some(recall),
+            slice: time.slice(row.due_ns())?,
+            response_ns: answered.then(|| row.response_ns()),
+            recall: row.recall().filter(|_| answered),
         })
     })
 }

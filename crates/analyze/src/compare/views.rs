@@ -74,19 +74,22 @@ pub(super) fn change(figure: &Compared) -> String {
 /// The interval: `[8.1, 16.2]`.
 pub(super) fn interval(figure: &Compared) -> String {
     match (figure.low, figure.high) {
-        (Some(low), Some(high)) => format!("[{}, {}]", signed(low), signed(high)),
+        (Some(low), Some(high)) => between(low, high),
         _ => DASH.to_owned(),
     }
+}
+
+/// An interval, whose ends the rows need not set: `[8.1, no bound]`.
+pub(super) fn between(low: f64, high: f64) -> String {
+    let end = |end: f64| if end.is_finite() { signed(end) } else { "no bound".to_owned() };
+    format!("[{}, {}]", end(low), end(high))
 }
 
 fn unit(figure: &Compared) -> &'static str {
     if figure.figure.in_points() { "points" } else { "%" }
 }
 
-fn signed(number: f64) -> String {
-    if number.is_infinite() {
-        return if number > 0.0 { "∞".to_owned() } else { "−∞".to_owned() };
-    }
+pub(super) fn signed(number: f64) -> String {
     let places = if number.abs() < 1.0 { 2 } else { 1 };
     let text = fixed(number, places);
     if text.trim_start_matches(['-', '0', '.']).is_empty() {
@@ -265,4 +268,16 @@ fn escaped(text: &str) -> String {
 /// Text that cannot end a piece of code.
 fn code(text: &str) -> String {
     text.replace(['`', '\n'], "'")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interval_says_which_end_the_rows_do_not_set() {
+        assert_eq!(between(-2.5, 16.2), "[-2.5, +16.2]");
+        assert_eq!(between(f64::NEG_INFINITY, 16.2), "[no bound, +16.2]");
+        assert_eq!(between(0.5, f64::INFINITY), "[+0.50, no bound]");
+    }
 }

@@ -16,10 +16,13 @@ pub(crate) fn percentiles_by_class(analysis: &Analysis, layout: Layout) -> Panel
         .classes
         .iter()
         .zip(theme::LINES.iter().cycle())
-        .map(|((name, group), color)| line(name, *color, group.response.values()))
+        .map(|((name, group), color)| {
+            line(name, *color, group.response.len(), |rank| group.response.at(rank))
+        })
         .collect();
     if lines.len() > 1 {
-        lines.push(line("all", theme::INK, analysis.groups.total.response.values()));
+        let all = &analysis.groups.total.response;
+        lines.push(line("all", theme::INK, all.len(), |rank| all.at(rank)));
     }
     panel(layout, lines)
 }
@@ -64,15 +67,20 @@ fn position(share: f64) -> f64 {
     -(1.0 - share).log10()
 }
 
-/// Of sorted times, up to the percentile that still has a row above it.
-pub(crate) fn line(name: &str, color: plotters::style::RGBColor, sorted_ns: &[i64]) -> Line {
-    let rows = sorted_ns.len();
+/// Of so many sorted times, up to the percentile that still has a row above it; `at` is the time at
+/// a place counted from 0.
+pub(crate) fn line(
+    name: &str,
+    color: plotters::style::RGBColor,
+    rows: usize,
+    at: impl Fn(usize) -> Option<i64>,
+) -> Line {
     let end = (rows.max(1) as f64).log10();
     let points = (0..=POINTS).filter(|_| rows > 0).map(|i| {
         let x = end * i as f64 / POINTS as f64;
         let share = 1.0 - 10_f64.powf(-x);
         let rank = ((share * rows as f64).ceil() as usize).clamp(1, rows);
-        (x, Some(ms(sorted_ns[rank - 1])))
+        (x, at(rank - 1).map(ms))
     });
     Line::through(name, color, points)
 }

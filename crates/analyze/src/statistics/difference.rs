@@ -27,6 +27,8 @@ impl Scale {
     /// A difference on this scale in per cent of the base, or in percentage points.
     pub(crate) fn percent(self, difference: f64) -> f64 {
         match self {
+            // An end that the rows do not set stays one: it is not a fall to nothing.
+            Scale::Ratio if difference.is_infinite() => difference,
             Scale::Ratio => difference.exp_m1() * 100.0,
             Scale::Plain => difference * 100.0,
         }
@@ -141,6 +143,13 @@ mod tests {
         let none = Difference::student(0.0, 0.0, 9.0);
         assert_eq!((none.low, none.high, none.p_value), (0.0, 0.0, 1.0));
         assert!(Difference::student(0.1, 0.0, 9.0).p_value < 1e-9);
+    }
+
+    #[test]
+    fn an_interval_without_an_end_has_none_in_per_cent() {
+        assert_eq!(Scale::Ratio.percent(f64::NEG_INFINITY), f64::NEG_INFINITY);
+        assert_eq!(Scale::Ratio.percent(f64::INFINITY), f64::INFINITY);
+        assert!((Scale::Ratio.percent(1.1_f64.ln()) - 10.0).abs() < 1e-9);
     }
 
     #[test]

@@ -130,6 +130,9 @@ pub struct TrendSeries {
     pub index: Option<String>,
     /// What the runs share.
     pub host_class: String,
+    /// The tool that measured them, where that was not Squall: there are aggregates and no rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub imported_from: Option<String>,
     /// The runs.
     pub runs: Vec<TrendRun>,
     /// The metrics.
@@ -165,7 +168,8 @@ pub fn trend(runs: &Path, reports: &Path, options: &TrendOptions) -> Result<Tren
         if let Some(reason) = unfit(&summary) {
             skipped.push(Skipped { run: directory, reason: reason.to_owned() });
         } else if wanted(&summary.run, options) {
-            let key = LikenessKey::ALL.iter().map(|key| key.of(&summary.run)).collect();
+            let mut key: Vec<String> = LikenessKey::ALL.iter().map(|key| key.of(&summary.run)).collect();
+            key.extend(summary.run.imported_from.clone());
             groups.entry(key).or_default().push((directory, summary));
         }
     }
@@ -202,13 +206,16 @@ pub enum TrendError {
     Accepted(#[from] AcceptedError),
 }
 
-/// Reads `30d` (before now) or a date, `2026-05-01`.
+/// Reads `30d` (before now), a date, `2026-05-01`, or an instant, `2026-05-01T12:30:00Z`.
 ///
 /// # Errors
-/// When it is neither, with what to write.
+/// When it is none of them, with what to write.
 pub fn since(text: &str) -> Result<DateTime<Utc>, String> {
     if let Ok(date) = text.parse::<NaiveDate>() {
         return Ok(date.and_time(NaiveTime::MIN).and_utc());
+    }
+    if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
+        return Ok(instant.with_timezone(&Utc));
     }
     let length = parse_duration(text).ok().and_then(|length| TimeDelta::from_std(length).ok());
     length.and_then(|length| Utc::now().checked_sub_signed(length)).ok_or_else(|| {
@@ -262,6 +269,7 @@ fn make_series(
         dataset: first.dataset.clone(),
         index: first.index.clone(),
         host_class: first.host_class.clone(),
+        imported_from: first.imported_from.clone(),
         metrics,
         runs: trend_runs,
     }

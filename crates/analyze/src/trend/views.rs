@@ -47,6 +47,9 @@ pub(super) fn title(series: &TrendSeries) -> String {
 /// What the runs of a series share.
 pub(super) fn subtitle(series: &TrendSeries) -> String {
     let known = |value: &Option<String>| value.clone().unwrap_or_else(|| "not known".to_owned());
+    if let Some(tool) = &series.imported_from {
+        return format!("work {}, imported from {tool}, aggregates without rows", series.work_key);
+    }
     format!(
         "work {}, dataset {}, index {}, host {}",
         series.work_key,

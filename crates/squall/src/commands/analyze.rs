@@ -7,13 +7,14 @@ use squall_analyze::{Analysis, Options, Outputs};
 use squall_core::run_record::RunState;
 use squall_core::summary::{Summary, Verdict};
 
-use crate::commands::{compare, trend};
+use crate::commands::{compare, import, trend};
 use crate::exit::{Exit, Failure};
 
 pub(crate) fn execute(matches: &ArgMatches) -> Result<Exit, Failure> {
     match matches.subcommand() {
         Some(("compare", matches)) => compare::execute(matches),
         Some(("trend", matches)) => trend::execute(matches),
+        Some(("import", matches)) => import::execute(matches),
         Some((_, matches)) => execute_report(matches),
         None => execute_report(matches),
     }

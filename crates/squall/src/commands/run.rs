@@ -28,7 +28,8 @@ const TERMINATE_DRAIN: Duration = Duration::from_secs(10);
 pub(crate) async fn execute(matches: &ArgMatches) -> Result<Exit, Failure> {
     refuse_distributed(matches)?;
     let (settings, mut notes) = layers::settings(Command::Run, matches)?;
-    let config = RunConfig::new(&settings)?;
+    let mut config = RunConfig::new(&settings)?;
+    squall_core::ci::add_labels(&mut config.plan.labels, |name| std::env::var(name).ok());
     if let Some(file) = matches.get_one::<String>("file") {
         notes.push(format!("-f {file} has no effect: Squall's workload is built in, and settings change it"));
     }
