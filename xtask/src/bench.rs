@@ -4,6 +4,7 @@
 //! machine is slow for both. What it asks for is a [`bar::Bar`]; what it found is a table and a JSON
 //! file ([`report`]).
 
+mod analyze;
 mod bar;
 mod measure;
 mod report;
@@ -30,6 +31,7 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Bench {
     Setup(setup::Args),
+    Analyze(analyze::Args),
     /// A bench of one of the crates, by its name
     #[command(external_subcommand)]
     OfCrate(Vec<String>),
@@ -39,6 +41,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match &args.bench {
         None => list().map(|()| ExitCode::SUCCESS),
         Some(Bench::Setup(args)) => setup::run(args),
+        Some(Bench::Analyze(args)) => analyze::run(args),
         Some(Bench::OfCrate(words)) => of_crate(words),
     }
 }

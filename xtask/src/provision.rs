@@ -27,6 +27,8 @@ const PYTHON_PACKAGES: &[&str] = &[
     "locust==2.47.0",
     "faiss-cpu==1.15.1",
 ];
+/// Its numpy is older than the others'.
+const OTAVA_PACKAGE: &str = "apache-otava==0.8.0";
 const MILVUS_PACKAGE: &str = "milvus==2.3.5";
 const NODE_PACKAGE: &str = "@zilliz/milvus2-sdk-node@3.0.6";
 
@@ -65,6 +67,12 @@ pub(crate) fn python() -> anyhow::Result<Python> {
     let interpreter =
         part("venv", &PYTHON_PACKAGES.join("\n"), |dir| make_venv(dir, PYTHON_PACKAGES))?.join("bin/python");
     Ok(Python { interpreter })
+}
+
+/// Provides a Python with Apache Otava, which finds changes in series.
+pub(crate) fn otava() -> anyhow::Result<Python> {
+    let dir = part("venv-otava", OTAVA_PACKAGE, |dir| make_venv(dir, &[OTAVA_PACKAGE]))?;
+    Ok(Python { interpreter: dir.join("bin/python") })
 }
 
 /// Provides Milvus 2.3.5, about 600 MB unpacked.

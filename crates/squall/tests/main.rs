@@ -3,6 +3,7 @@
 mod bad_input;
 mod comparison;
 mod demo;
+mod history;
 mod interrupted;
 mod real_servers;
 mod sandbox_flow;

@@ -11,6 +11,8 @@ use crate::{provision, workspace};
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub(super) struct Cost {
     exit_code: i32,
+    /// From its start to its end.
+    pub(super) seconds: f64,
     /// In user and kernel mode, all threads.
     pub(super) cpu_seconds: f64,
     pub(super) peak_rss_bytes: f64,

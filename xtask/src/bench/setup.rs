@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Cores that a bench runs on, its servers too: what a small machine has.
-const CORES: usize = 2;
+pub(super) const CORES: usize = 2;
 const DIMENSION: u32 = 768;
 
 /// What seeding costs, beside pymilvus and faiss: CPU, rates, memory, exact truth
@@ -135,8 +135,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 /// Measures a part and puts its figures in the report.
 type Measure = fn(&Bench<'_>, &mut Report) -> anyhow::Result<()>;
 
-/// Builds a program of the workspace, or an example of the setup crate; its path.
-fn built(name: &str) -> anyhow::Result<PathBuf> {
+/// Builds a program of the workspace, or an example of the crates that have some; its path.
+pub(super) fn built(name: &str) -> anyhow::Result<PathBuf> {
     let metadata = workspace::metadata()?;
     let mut targets = metadata.workspace_packages().into_iter().flat_map(|package| &package.targets);
     let Some(target) = targets.find(|target| target.name == name && (target.is_bin() || target.is_example()))
@@ -146,14 +146,26 @@ fn built(name: &str) -> anyhow::Result<PathBuf> {
     let (flag, dir) = if target.is_bin() { ("--bin", "release") } else { ("--example", "release/examples") };
     let mut cargo = workspace::cargo();
     // Always with the program, whose features lie under polars.
-    cargo.args(["build", "--release", "--locked", "-p", "squall", "-p", "squall-setup", flag, name]);
+    cargo.args([
+        "build",
+        "--release",
+        "--locked",
+        "-p",
+        "squall",
+        "-p",
+        "squall-setup",
+        "-p",
+        "squall-analyze",
+        flag,
+        name,
+    ]);
     let status = cargo.status().context("failed to run cargo build")?;
     ensure!(status.success(), "`{}` failed ({status})", workspace::shown(&cargo));
     Ok(metadata.target_directory.as_std_path().join(dir).join(name))
 }
 
 /// Keeps this process, and all that it starts from now on, to [`CORES`] cores.
-fn pin() -> anyhow::Result<Vec<usize>> {
+pub(super) fn pin() -> anyhow::Result<Vec<usize>> {
     let allowed = sched_getaffinity(None).context("failed to ask for this process's cores")?;
     let cores: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|&core| allowed.is_set(core)).take(CORES).collect();
     let mut few = CpuSet::new();

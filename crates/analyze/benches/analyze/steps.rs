@@ -5,27 +5,41 @@ use rand_distr::{Distribution, StandardNormal};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use squall_analyze::statistics::changes;
 
-/// What became of the series.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Counts {
-    /// Series whose step was found where it is, ± 3 runs.
-    pub(crate) found: usize,
-    /// Series without a step in which one was found.
-    pub(crate) wrong: usize,
+/// A series of 60 runs.
+#[derive(Clone, Debug)]
+pub(crate) struct Series {
+    /// A figure of each run.
+    pub(crate) values: Vec<f64>,
+    /// First run after its step of two standard deviations, where it has one.
+    pub(crate) step: Option<usize>,
+    /// First runs after the changes that are found.
+    pub(crate) found: Vec<usize>,
 }
 
-/// Series of 60 runs: as many with a step of two standard deviations as with none.
-pub(crate) fn simulate(series: usize, seed: u64) -> Counts {
+impl Series {
+    fn new(values: Vec<f64>, step: Option<usize>) -> Self {
+        let found = changes(&values).iter().map(|change| change.at).collect();
+        Self { values, step, found }
+    }
+
+    /// Whether its step was found where it is, ± 3 runs.
+    #[allow(dead_code, reason = "of those that share this file one only lists the series")]
+    pub(crate) fn is_found(&self) -> bool {
+        self.step.is_some_and(|step| self.found.iter().any(|at| at.abs_diff(step) <= 3))
+    }
+}
+
+/// As many series with a step as with none.
+pub(crate) fn simulate(series: usize, seed: u64) -> Vec<Series> {
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
-    let mut counts = Counts::default();
+    let mut simulated = Vec::new();
     for number in 0..series {
         let calm: Vec<f64> = StandardNormal.sample_iter(&mut rng).take(60).collect();
-        counts.wrong += usize::from(!changes(&calm).is_empty());
         // From the tenth run to the tenth from the end.
         let at = 10 + number % 41;
-        let stepped: Vec<f64> =
+        let stepped =
             calm.iter().enumerate().map(|(run, value)| value + if run >= at { 2.0 } else { 0.0 }).collect();
-        counts.found += usize::from(changes(&stepped).iter().any(|change| change.at.abs_diff(at) <= 3));
+        simulated.extend([Series::new(calm, None), Series::new(stepped, Some(at))]);
     }
-    counts
+    simulated
 }

@@ -7,8 +7,9 @@
 //! Keys: `name`, `seconds`, `ramp`, `rate`, `users` (a closed loop instead), `median_ms`, `sigma`,
 //! `failures` (a share), `stall_at`, `stall_for` (seconds), `lag_us`, `seed`, `killed` (true).
 //! `rows` makes that many at an even `rate`, part by part, instead of `seconds` of them: a run that
-//! does not fit into memory.
+//! does not fit into memory. `runs` makes a history of that many summaries instead, with a step.
 
+mod history;
 mod large;
 mod simulate;
 
@@ -20,7 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let data = arguments.next().ok_or("name the data directory first")?;
     let mut simulation = Simulation::default();
-    let mut rows = None;
+    let (mut rows, mut runs) = (None, None);
     for argument in arguments {
         let (key, value) =
             argument.split_once('=').ok_or_else(|| format!("`{argument}` is not key=value"))?;
@@ -38,9 +39,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "lag_us" => simulation.lag_us = value.parse()?,
             "seed" => simulation.seed = value.parse()?,
             "rows" => rows = Some(value.parse()?),
+            "runs" => runs = Some(value.parse()?),
             "killed" => simulation.killed = value.parse()?,
             _ => return Err(format!("`{key}` is not a key of a simulation").into()),
         }
+    }
+    if let Some(runs) = runs {
+        println!("{}", history::make(Path::new(&data), &simulation, runs)?.display());
+        return Ok(());
     }
     let run = match rows {
         Some(rows) => large::make(Path::new(&data), &simulation, rows)?,

@@ -202,6 +202,10 @@ fn dry_run(settings: &Settings, config: &RunConfig, matches: &ArgMatches) -> Res
         return Ok(Exit::Done);
     }
     println!("{}", plan_text(plan));
+    if !plan.labels.is_empty() {
+        let labels: Vec<String> = plan.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        println!("Labels: {}\n", labels.join(", "));
+    }
     if let Some(part) = &config.part {
         let total = plan.open_schedule().and_then(|schedule| schedule.total());
         let requests =
