@@ -6,6 +6,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use squall_analyze::statistics::changes;
 
 /// A series of 60 runs.
+#[allow(dead_code, reason = "the bench counts, the example lists: both share this file")]
 #[derive(Clone, Debug)]
 pub(crate) struct Series {
     /// A figure of each run.
@@ -23,7 +24,7 @@ impl Series {
     }
 
     /// Whether its step was found where it is, ± 3 runs.
-    #[allow(dead_code, reason = "of those that share this file one only lists the series")]
+    #[allow(dead_code, reason = "as above")]
     pub(crate) fn is_found(&self) -> bool {
         self.step.is_some_and(|step| self.found.iter().any(|at| at.abs_diff(step) <= 3))
     }
