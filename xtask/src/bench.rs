@@ -7,7 +7,9 @@
 mod analyze;
 mod bar;
 mod measure;
+mod pinned;
 mod report;
+mod run;
 mod setup;
 mod spread;
 
@@ -32,6 +34,7 @@ pub(crate) struct Args {
 enum Bench {
     Setup(setup::Args),
     Analyze(analyze::Args),
+    Run(run::Args),
     /// A bench of one of the crates, by its name
     #[command(external_subcommand)]
     OfCrate(Vec<String>),
@@ -42,12 +45,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         None => list().map(|()| ExitCode::SUCCESS),
         Some(Bench::Setup(args)) => setup::run(args),
         Some(Bench::Analyze(args)) => analyze::run(args),
+        Some(Bench::Run(args)) => run::run(args),
         Some(Bench::OfCrate(words)) => of_crate(words),
     }
 }
 
 fn list() -> anyhow::Result<()> {
     println!("setup (xtask)");
+    println!("run (xtask)");
     for bench in benches_of_crates()? {
         println!("{} ({})", bench.name, bench.package);
     }

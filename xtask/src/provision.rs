@@ -6,7 +6,7 @@
 //! why; who needs it decides what that means.
 
 use std::{
-    env::consts,
+    env::{self, consts},
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -60,6 +60,37 @@ pub(crate) struct Milvus {
 pub(crate) struct Node {
     /// Directory with its `node_modules`.
     pub(crate) dir: PathBuf,
+}
+
+/// Other load generators.
+#[derive(Clone, Debug)]
+pub(crate) struct Rivals {
+    /// h2load, which speaks HTTP/2.
+    pub(crate) h2load: PathBuf,
+    /// wrk, which speaks HTTP/1.1.
+    pub(crate) wrk: PathBuf,
+}
+
+/// Provides h2load and wrk, from Debian's packages where they are not installed.
+pub(crate) fn rivals() -> anyhow::Result<Rivals> {
+    Ok(Rivals { h2load: debian("h2load", "nghttp2-client")?, wrk: debian("wrk", "wrk")? })
+}
+
+/// A program of a Debian package, which is installed where the program is missing.
+fn debian(program: &str, package: &str) -> anyhow::Result<PathBuf> {
+    let find = || {
+        let path = env::var_os("PATH").unwrap_or_default();
+        env::split_paths(&path).map(|dir| dir.join(program)).find(|file| file.is_file())
+    };
+    if let Some(found) = find() {
+        return Ok(found);
+    }
+    eprintln!("installing Debian's package {package} for {program}");
+    let mut apt = Command::new("apt-get");
+    apt.args(["install", "--yes", "--no-install-recommends", package]);
+    workspace::output(apt.env("DEBIAN_FRONTEND", "noninteractive"))
+        .with_context(|| format!("{program} is missing; install {package}"))?;
+    find().with_context(|| format!("{package} is installed, but there is no {program} in PATH"))
 }
 
 /// Provides Python with the packages that tests import, Milvus Lite among them.

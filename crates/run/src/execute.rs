@@ -139,6 +139,7 @@ pub fn execute(
         &stages,
         &shared.pinning,
         scorer,
+        options.discard_rows,
     )?;
     let mut record = RunRecord {
         schema_version: RUN_SCHEMA_VERSION,

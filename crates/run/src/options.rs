@@ -22,6 +22,8 @@ pub struct Options {
     pub pin: bool,
     /// The server's metrics page; `None`: looked for on port 9091 of its host, silently.
     pub metrics_url: Option<String>,
+    /// Rows are thrown away instead of recorded: to measure what recording costs, and for nothing else.
+    pub discard_rows: bool,
 }
 
 impl Options {

@@ -40,17 +40,20 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 /// A worker's end of its ring.
 pub(crate) struct Ring {
-    producer: Producer<Row>,
+    /// `None` where rows are thrown away.
+    producer: Option<Producer<Row>>,
 }
 
 impl Rows for Ring {
     fn push(&mut self, row: Row) -> Result<(), RowLost> {
-        self.producer.push(row).map_err(|_| RowLost)
+        let Some(producer) = &mut self.producer else { return Ok(()) };
+        producer.push(row).map_err(|_| RowLost)
     }
 
     fn push_patiently(&mut self, mut row: Row) -> Result<(), RowLost> {
-        while !self.producer.is_abandoned() {
-            match self.producer.push(row) {
+        let Some(producer) = &mut self.producer else { return Ok(()) };
+        while !producer.is_abandoned() {
+            match producer.push(row) {
                 Ok(()) => return Ok(()),
                 Err(PushError::Full(back)) => row = back,
             }
@@ -60,7 +63,7 @@ impl Rows for Ring {
     }
 
     fn waiting(&self) -> u64 {
-        (self.producer.buffer().capacity() - self.producer.slots()) as u64
+        self.producer.as_ref().map_or(0, |producer| (producer.buffer().capacity() - producer.slots()) as u64)
     }
 }
 
@@ -93,7 +96,8 @@ impl Recorded {
 }
 
 impl Recorder {
-    /// Starts the thread; it ends when every worker has dropped its ring.
+    /// Starts the thread; it ends when every worker has dropped its ring. With `discard` the rings
+    /// lead nowhere.
     pub(crate) fn start(
         run_dir: RunDir,
         workers: u16,
@@ -101,6 +105,7 @@ impl Recorder {
         stages: &[String],
         pinning: &Pinning,
         scorer: Option<Scorer>,
+        discard: bool,
     ) -> std::io::Result<(Self, Vec<Ring>)> {
         let (producers, consumers): (Vec<_>, Vec<_>) =
             (0..workers).map(|_| RingBuffer::<Row>::new(RING_ROWS)).unzip();
@@ -120,7 +125,8 @@ impl Recorder {
             writing.run(consumers);
             writing.recorded
         })?;
-        let rings = producers.into_iter().map(|producer| Ring { producer }).collect();
+        let rings =
+            producers.into_iter().map(|producer| Ring { producer: (!discard).then_some(producer) }).collect();
         Ok((Self { thread, failed, scores }, rings))
     }
 

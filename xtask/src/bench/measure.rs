@@ -24,6 +24,7 @@ pub(super) fn script(name: &str) -> PathBuf {
 }
 
 /// Runs programs under `measure.py`.
+#[derive(Clone)]
 pub(super) struct Stopwatch<'a> {
     pub(super) python: &'a provision::Python,
     /// Where programs run and reports are left.
@@ -37,6 +38,16 @@ impl Stopwatch<'_> {
         program: impl AsRef<OsStr>,
         words: impl IntoIterator<Item = S>,
     ) -> anyhow::Result<(Cost, String)> {
+        self.run_to(&[0], program, words)
+    }
+
+    /// As [`Stopwatch::run`], of a program that may end with one of these exit codes.
+    pub(super) fn run_to<S: AsRef<OsStr>>(
+        &self,
+        ends: &[i32],
+        program: impl AsRef<OsStr>,
+        words: impl IntoIterator<Item = S>,
+    ) -> anyhow::Result<(Cost, String)> {
         let report = self.dir.join("cost.json");
         let mut command = Command::new(&self.python.interpreter);
         command.arg(script("measure.py")).arg(&report).arg(program).args(words).current_dir(&self.dir);
@@ -46,7 +57,11 @@ impl Stopwatch<'_> {
         ensure!(output.status.success(), "`{shown}` failed ({}): {stderr}", output.status);
         let text = fs::read_to_string(&report).context("the program's cost was not written")?;
         let cost: Cost = serde_json::from_str(&text).context("the program's cost does not read")?;
-        ensure!(cost.exit_code == 0, "`{shown}` ended with exit code {}: {stderr}", cost.exit_code);
+        ensure!(
+            ends.contains(&cost.exit_code),
+            "`{shown}` ended with exit code {}: {stderr}",
+            cost.exit_code
+        );
         Ok((cost, String::from_utf8_lossy(&output.stdout).into_owned()))
     }
 }

@@ -43,11 +43,13 @@ pub(super) struct Report {
     bars: Vec<Bar>,
     /// What was not measured, and why.
     missing: Vec<String>,
+    /// What cannot be judged on this machine, and why.
+    notes: Vec<String>,
 }
 
 impl Report {
     pub(super) fn new(bench: &'static str, machine: Machine) -> Self {
-        Self { bench, machine, rows: Vec::new(), bars: Vec::new(), missing: Vec::new() }
+        Self { bench, machine, rows: Vec::new(), bars: Vec::new(), missing: Vec::new(), notes: Vec::new() }
     }
 
     pub(super) fn row(&mut self, name: impl Into<String>, unit: &'static str, spread: &Spread) {
@@ -57,6 +59,11 @@ impl Report {
     pub(super) fn bar(&mut self, bar: Bar) {
         println!("{bar}");
         self.bars.push(bar);
+    }
+
+    pub(super) fn note(&mut self, line: String) {
+        println!("- {line}");
+        self.notes.push(line);
     }
 
     pub(super) fn missing(&mut self, what: &str, why: &anyhow::Error) {
@@ -104,6 +111,7 @@ impl std::fmt::Display for Report {
             load(self.machine.load_after),
         )?;
         self.bars.iter().try_for_each(|bar| writeln!(f, "{bar}"))?;
+        self.notes.iter().try_for_each(|line| writeln!(f, "- {line}"))?;
         self.missing.iter().try_for_each(|line| writeln!(f, "✗ not measured: {line}"))
     }
 }

@@ -156,6 +156,8 @@ pub(super) fn built(name: &str) -> anyhow::Result<PathBuf> {
         "squall-setup",
         "-p",
         "squall-analyze",
+        "-p",
+        "squall-run",
         flag,
         name,
     ]);

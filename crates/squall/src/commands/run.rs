@@ -54,7 +54,7 @@ pub(crate) async fn drive(
 
     let RunConfig { mut plan, dimension, data, reports, part, pin, metrics_url, .. } = config;
     let baseline = Baseline::of(matches, &data)?;
-    let options = Options { data, part, pin, metrics_url };
+    let options = Options { data, part, pin, metrics_url, discard_rows: false };
     let filters = if asks_filtered(&plan.classes) { plan.workload.filters.as_slice() } else { &[] };
     let preflight = squall_run::preflight(&endpoint, &plan.server, dimension, filters).await?;
     plan.workload.dimension = preflight.dimension;
