@@ -16,6 +16,7 @@ use crate::figures::{self, Groups};
 use crate::frame::{Frame, Row};
 use crate::health::Health;
 use crate::judge::{self, JudgedTarget};
+use crate::outages;
 use crate::rows::{self, Columns, UnreadablePart};
 use crate::series::{self, Series};
 use crate::spans::Spans;
@@ -76,6 +77,7 @@ pub fn analyze(run: &Path, options: &Options) -> Result<Analysis, AnalyzeError> 
     let series = series::make(&frame);
     let groups = figures::make(&frame, &record.plan, &spans);
     let failures = failures::group(&frame, &spans);
+    let outages = outages::find(&frame);
 
     let checks = validity::check(&validity::Evidence {
         record: &record,
@@ -90,8 +92,8 @@ pub fn analyze(run: &Path, options: &Options) -> Result<Analysis, AnalyzeError> 
     let case = judge::Case { plan: &record.plan, shard, spans: &spans, groups: &groups, frame: &frame };
     let targets = judge::judge(planned, &case);
     let verdict = judge::verdict(&checks, &targets, shard);
-    let summary = summarize(&record, state, verdict, checks, &groups, &targets);
-    let notes = crate::notes::make(&record, state, &groups, &spans, &unreadable);
+    let notes = crate::notes::make(&record, state, &groups, &spans, &unreadable, &outages);
+    let summary = Summary { outages, ..summarize(&record, state, verdict, checks, &groups, &targets) };
     Ok(Analysis {
         summary,
         record,
@@ -158,5 +160,6 @@ fn summarize(
         classes: figures(&groups.classes),
         stages: figures(&groups.stages),
         targets: targets.iter().map(|target| target.result.clone()).collect(),
+        outages: Vec::new(),
     }
 }

@@ -33,6 +33,7 @@ mod judge;
 mod locust;
 mod notes;
 mod number;
+mod outages;
 mod outputs;
 mod page;
 mod percentile;

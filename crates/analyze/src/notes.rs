@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use squall_core::plan::Load;
 use squall_core::run_record::{RunRecord, RunState};
+use squall_core::summary::Outage;
 
 use crate::figures::Groups;
-use crate::number::{decimal, percent, thousands};
+use crate::number::{decimal, fixed, percent, thousands};
 use crate::rows::UnreadablePart;
 use crate::spans::Spans;
 
@@ -17,6 +18,7 @@ pub(crate) fn make(
     groups: &Groups,
     spans: &Spans,
     unreadable: &[UnreadablePart],
+    outages: &[Outage],
 ) -> Vec<String> {
     let mut notes = Vec::new();
     match state {
@@ -39,6 +41,7 @@ pub(crate) fn make(
         let name = part.path.file_name().unwrap_or_default().to_string_lossy();
         notes.push(format!("{name} cannot be read ({}); its rows are missing.", part.reason));
     }
+    notes.extend(server_gone(outages));
     if spans.is_empty() {
         notes.push("Nothing was measured: the run has no time outside its ramp and warm-up. Give it a longer --run-time.".to_owned());
     }
@@ -53,6 +56,31 @@ pub(crate) fn make(
     }
     notes.extend(closed_loop(record, groups));
     notes
+}
+
+fn server_gone(outages: &[Outage]) -> Option<String> {
+    const NAMED: usize = 3;
+
+    let of_outage = |outage: &Outage| {
+        let second = |ns: i64| fixed(ns as f64 / 1e9, 1);
+        let outcomes: Vec<String> = outage
+            .outcomes
+            .iter()
+            .map(|(outcome, count)| format!("{} {outcome}", thousands(*count)))
+            .collect();
+        format!("from {} s to {} s ({})", second(outage.from_ns), second(outage.to_ns), outcomes.join(", "))
+    };
+    let mut spans: Vec<String> = outages.iter().take(NAMED).map(of_outage).collect();
+    let more = outages.len().saturating_sub(NAMED);
+    if more > 0 {
+        spans.push(format!("{} times more", thousands(more as u64)));
+    }
+    (!spans.is_empty()).then(|| {
+        format!(
+            "The server answered nobody {}. These requests are failures in the figures; summary.json has the times.",
+            spans.join(", ")
+        )
+    })
 }
 
 fn closed_loop(record: &RunRecord, groups: &Groups) -> Option<String> {

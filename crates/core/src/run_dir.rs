@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use arrow_array::RecordBatch;
 use chrono::{DateTime, Utc};
 use parquet::arrow::ArrowWriter;
+use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -59,8 +60,22 @@ pub enum RunDirError {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: parquet::errors::ParquetError,
+        source: ParquetError,
     },
+}
+
+impl RunDirError {
+    /// Whether there was no room left, on the disk or under a quota.
+    pub fn is_full(&self) -> bool {
+        let source: &(dyn std::error::Error + 'static) = match self {
+            RunDirError::Io { source, .. } => source,
+            RunDirError::Parquet { source: ParquetError::External(source), .. } => source.as_ref(),
+            _ => return false,
+        };
+        source.downcast_ref::<io::Error>().is_some_and(|error| {
+            matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        })
+    }
 }
 
 /// A run's directory.

@@ -152,6 +152,20 @@ pub struct TargetResult {
     pub met: Option<bool>,
 }
 
+/// A span in which the server answered nobody. Its requests are failures in every figure.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outage {
+    /// When the first request that failed in it was due (or the last sign of life came, where that was
+    /// later), nanoseconds since the plan's start.
+    pub from_ns: i64,
+    /// When the server was heard of again; where it never was, just behind the last failure.
+    pub to_ns: i64,
+    /// Requests that failed in it.
+    pub failures: u64,
+    /// These by outcome.
+    pub outcomes: BTreeMap<String, u64>,
+}
+
 /// The content of `summary.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
@@ -171,4 +185,7 @@ pub struct Summary {
     pub stages: BTreeMap<String, Figures>,
     /// The targets.
     pub targets: Vec<TargetResult>,
+    /// When the server was gone, measured or not, in the order of time.
+    #[serde(default)]
+    pub outages: Vec<Outage>,
 }

@@ -3,13 +3,17 @@
 //! A broken connection is opened again beside the requests, never inside one: meanwhile they take
 //! the other connections. Where none is left a request is `refused`, at the moment the next attempt
 //! ends, so that users without think time do not ask a dead server a million times a second.
+//!
+//! A server that comes back must not be met by everybody at once: pauses grow and are in part left to
+//! chance, and a connection that breaks as soon as it is open does not begin again at the shortest.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use rand::RngExt;
 use squall_core::request::Request;
 use squall_core::row::Outcome;
 use squall_milvus::measured::{Connection, Pending};
@@ -21,6 +25,9 @@ use crate::prepare::Prepared;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long a connection must have been open for its server to count as there.
+const STEADY: Duration = Duration::from_secs(1);
 
 /// Fewest sockets of a REST connection, each of which carries one request at a time.
 const FEWEST_SOCKETS: usize = 4;
@@ -45,9 +52,49 @@ struct Slot {
 }
 
 enum State {
-    Open(Rc<Connection>),
+    Open(Opened<Rc<Connection>>),
     /// A task tries until it has one.
-    Opening(oneshot::Receiver<Connection>),
+    Opening(oneshot::Receiver<Opened<Connection>>),
+}
+
+/// An open connection and how it came to be.
+struct Opened<C> {
+    connection: C,
+    since: Instant,
+    /// Goes on where it was when the connection breaks soon.
+    backoff: Backoff,
+}
+
+impl<C> Opened<C> {
+    fn now(connection: C, backoff: Backoff) -> Self {
+        Self { connection, since: Instant::now(), backoff }
+    }
+
+    /// The pauses before the next one, now that this one is broken.
+    fn backoff_after(&self) -> Backoff {
+        if self.since.elapsed() < STEADY { self.backoff } else { Backoff::default() }
+    }
+}
+
+/// The pauses before attempts to connect.
+#[derive(Clone, Copy, Debug)]
+struct Backoff {
+    longest_next: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { longest_next: FIRST_PAUSE }
+    }
+}
+
+impl Backoff {
+    /// The next pause: between half of the longest that it may be now and all of it.
+    fn pause(&mut self) -> Duration {
+        let longest = self.longest_next;
+        self.longest_next = (longest * 2).min(LONGEST_PAUSE);
+        longest.mul_f64(rand::rng().random_range(0.5..=1.0))
+    }
 }
 
 /// What opening a connection takes.
@@ -96,7 +143,8 @@ impl Connections {
         let opener = Opener { endpoint, protocol, sockets, attempts: watch::Sender::new(0) };
         let mut slots = Vec::with_capacity(count);
         for _ in 0..count {
-            let state = RefCell::new(State::Open(Rc::new(opener.open().await?)));
+            let opened = Opened::now(Rc::new(opener.open().await?), Backoff::default());
+            let state = RefCell::new(State::Open(opened));
             slots.push(Slot { state, in_flight: Rc::default() });
         }
         Ok(Self { prepared, slots, turn: Cell::new(0), opener, keep_bodies })
@@ -121,15 +169,15 @@ impl Slot {
     fn connection(&self, opener: &Opener) -> Option<Rc<Connection>> {
         let mut state = self.state.borrow_mut();
         match &mut *state {
-            State::Open(connection) if !connection.is_closed() => Some(Rc::clone(connection)),
-            State::Open(_) => {
-                *state = State::Opening(opener.open_again());
+            State::Open(opened) if !opened.connection.is_closed() => Some(Rc::clone(&opened.connection)),
+            State::Open(broken) => {
+                *state = State::Opening(opener.open_again(broken.backoff_after()));
                 None
             }
             State::Opening(opening) => match opening.try_recv() {
-                Ok(connection) => {
+                Ok(Opened { connection, since, backoff }) => {
                     let connection = Rc::new(connection);
-                    *state = State::Open(Rc::clone(&connection));
+                    *state = State::Open(Opened { connection: Rc::clone(&connection), since, backoff });
                     Some(connection)
                 }
                 Err(_) => None,
@@ -144,20 +192,18 @@ impl Opener {
     }
 
     /// Tries in the background until it has a connection, with growing pauses.
-    fn open_again(&self) -> oneshot::Receiver<Connection> {
+    fn open_again(&self, mut backoff: Backoff) -> oneshot::Receiver<Opened<Connection>> {
         let (found, opening) = oneshot::channel();
         let opener = self.clone();
         tokio::spawn(async move {
-            let mut pause = FIRST_PAUSE;
             loop {
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
+                tokio::time::sleep(backoff.pause()).await;
                 let opened = opener.open().await;
                 if found.is_closed() {
                     return;
                 }
                 let opened = match opened {
-                    Ok(connection) => found.send(connection).is_ok(),
+                    Ok(connection) => found.send(Opened::now(connection, backoff)).is_ok(),
                     Err(error) => {
                         tracing::debug!(%error, "a connection could not be opened again");
                         opener.attempts.send_modify(|count| *count += 1);
@@ -226,5 +272,38 @@ fn hopeless(code: i32) -> Option<Hopeless> {
         // gRPC's UNAUTHENTICATED, HTTP's 401, Milvus' own and REST's.
         16 | 401 | 1_400 | 1_800 => Some(Hopeless::Unauthenticated),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The pauses of one connection while its server is gone.
+    fn pauses() -> impl Iterator<Item = Duration> {
+        let mut backoff = Backoff::default();
+        std::iter::repeat_with(move || backoff.pause())
+    }
+
+    #[test]
+    fn pauses_grow_to_a_second_and_differ() {
+        let most = [50, 100, 200, 400, 800, 1_000, 1_000].map(Duration::from_millis);
+        for (pause, most) in pauses().zip(most) {
+            assert!(most / 2 <= pause && pause <= most, "{pause:?} of at most {most:?}");
+        }
+        let firsts: std::collections::BTreeSet<Duration> = (0..100).filter_map(|_| pauses().nth(4)).collect();
+        assert!(firsts.len() > 90, "a hundred connections do not come at the same moments");
+    }
+
+    #[test]
+    fn a_connection_that_breaks_at_once_does_not_begin_again_at_the_shortest_pause() {
+        let mut backoff = Backoff::default();
+        for _ in 0..6 {
+            backoff.pause();
+        }
+        let mut young = Opened::now((), backoff);
+        assert!(young.backoff_after().pause() >= LONGEST_PAUSE / 2);
+        young.since = Instant::now().checked_sub(STEADY).expect("the machine runs for a second");
+        assert!(young.backoff_after().pause() <= FIRST_PAUSE);
     }
 }

@@ -63,3 +63,9 @@ impl RunError {
         }
     }
 }
+
+/// Why rows or figures of a run cannot be written, as the reason of a run that failed.
+pub(crate) fn unwritable(what: &str, error: &RunDirError) -> String {
+    let hint = if error.is_full() { "; make room there, or give another directory with --data" } else { "" };
+    format!("{what} could not be written: {error}{hint}")
+}

@@ -35,7 +35,7 @@ use crate::abort;
 use crate::clock::{Clock, MonotonicClock, Timer, TimerfdAlarm, monotonic_ns};
 use crate::connections::Connections;
 use crate::control::Control;
-use crate::error::RunError;
+use crate::error::{RunError, unwritable};
 use crate::events::{Event, Events};
 use crate::health::Health;
 use crate::host;
@@ -46,6 +46,7 @@ use crate::preflight::{Preflight, loaded_segments};
 use crate::prepare::Prepared;
 use crate::queue::{ClosedLoop, ClosedQueue, DueQueue, OpenQueue, Slice};
 use crate::recorder::{Recorded, Recorder, Ring};
+use crate::reserve::Reserve;
 use crate::score::{self, FoundTruth, Scorer};
 use crate::scrape::Scraper;
 use crate::second::{Message, Second};
@@ -165,6 +166,7 @@ pub fn execute(
         None => fix_time_zero(&run_dir, &mut record)?,
         Some(part) => time_zero_of(part, &run_dir, &mut record)?,
     };
+    let reserve = Reserve::take(&run_dir);
     // One shard of a run looks at the server: its page is the same for all.
     let scraper = (shard.index == 0)
         .then(|| Scraper::start(metrics, clock, run_dir.clone(), events.clone(), shared.pinning.clone()))
@@ -204,6 +206,8 @@ pub fn execute(
     crew.dismiss();
     let scraped = scraper.map_or(Ok(()), Scraper::finish);
     let mut recorded = recorder.finish().unwrap_or_else(|_| Recorded::lost_by_a_panic());
+    // Where the disk is full, its room is what the rest of this needs.
+    drop(reserve);
     tell(&events, Event::Merging { parts: recorded.parts.len() });
     if let Err(error) = recorded.parts.merge_at_the_end(&run_dir) {
         tell(&events, Event::Warning(format!("the parts stay small: {error}")));
@@ -216,7 +220,7 @@ pub fn execute(
     let (ended, ended_ns) = (Utc::now(), clock.now_ns());
     let (stop_ns, early) = watch.early.map_or((None, None), |(at_ns, early)| (Some(at_ns), Some(early)));
     let failure = match (recorded.error, early.clone()) {
-        (Some(error), _) => Some(format!("the run's rows could not be written: {error}")),
+        (Some(error), _) => Some(unwritable("the run's rows", &error)),
         (None, Some(Early::Failed(reason))) => Some(reason),
         (None, _) => None,
     };

@@ -59,6 +59,7 @@ mod preflight;
 mod prepare;
 mod queue;
 mod recorder;
+mod reserve;
 mod score;
 mod scrape;
 mod second;

@@ -13,6 +13,7 @@ use squall_core::units::{format_duration, nanoseconds};
 use crate::abort::Abort;
 use crate::clock::Clock;
 use crate::control::Control;
+use crate::error::unwritable;
 use crate::events::{Event, Events, LiveLine};
 use crate::health::Health;
 use crate::link::Hopeless;
@@ -223,7 +224,7 @@ impl<C: Clock> Monitor<'_, C> {
         if state.lines.is_multiple_of(WRITE_EVERY)
             && let Err(error) = self.health.write(self.run_dir)
         {
-            let reason = error.to_string();
+            let reason = unwritable("what the generator notes of itself", &error);
             self.end(state, self.clock.now_ns(), Duration::ZERO, Early::Failed(reason));
         }
     }
@@ -358,7 +359,12 @@ impl<C: Clock> Monitor<'_, C> {
         });
         self.record.measured = self.record.plan.measured_after(warm_up, None);
         if let Err(error) = self.run_dir.write_record(self.record) {
-            self.end(state, self.clock.now_ns(), Duration::ZERO, Early::Failed(error.to_string()));
+            self.end(
+                state,
+                self.clock.now_ns(),
+                Duration::ZERO,
+                Early::Failed(unwritable("the end of the warm-up", &error)),
+            );
         }
     }
 }

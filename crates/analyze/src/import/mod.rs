@@ -105,6 +105,7 @@ fn store(found: Found, options: &ImportOptions) -> Result<Imported, ImportError>
         classes: found.classes,
         stages: BTreeMap::new(),
         targets: Vec::new(),
+        outages: Vec::new(),
     };
     write_json(&run.path().join("summary.json"), &summary)?;
     Ok(Imported { directory: run.path().to_owned(), summary })
