@@ -9,7 +9,7 @@ use squall_core::schema::{Consistency, Transport};
 use squall_milvus::Endpoint;
 use squall_milvus::admin::Admin;
 
-use crate::support::{Done, OwnMilvus, SandboxProcess, Workplace, real_part};
+use crate::support::{Done, OwnMilvus, SandboxProcess, Workplace, kills, moments, real_part};
 
 const DIMENSION: u32 = 16;
 
@@ -58,31 +58,6 @@ fn in_order(values: &Values, order: &[usize]) -> Values {
         }
         other => panic!("the reference dataset has no {other:?}"),
     }
-}
-
-/// How often setup is killed: `SQUALL_TEST_KILLS`, or else `unless_given`.
-fn kills(unless_given: u32) -> u32 {
-    std::env::var("SQUALL_TEST_KILLS").map_or(unless_given, |kills| kills.parse().expect("a number"))
-}
-
-/// Different moments each time, printed so that they can be had again with SQUALL_TEST_SEED.
-fn moments(count: u32) -> Vec<f64> {
-    let seed = std::env::var("SQUALL_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed: u64 = seed.unwrap_or_else(|| {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        now.expect("it is later than 1970").as_nanos() as u64
-    });
-    println!("SQUALL_TEST_SEED={seed}");
-    let mut state = seed;
-    let draw = || {
-        // SplitMix64 (Steele, Lea, Flood 2014).
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut bits = state;
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (bits ^ (bits >> 31)) as f64 / 2_f64.powi(64)
-    };
-    std::iter::repeat_with(draw).take(count as usize).collect()
 }
 
 /// Kills setup at random moments of its time, resumes it, and looks at every row.

@@ -1,13 +1,12 @@
 //! Setup that cannot be done says why in one sentence, and leaves nothing half-made behind.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use squall_core::schema::Transport;
 use squall_milvus::Endpoint;
 use squall_milvus::admin::Admin;
 
-use crate::support::{SandboxProcess, Workplace, python, real_part};
+use crate::support::{SandboxProcess, SmallDisk, Workplace, python, real_part, skipped};
 
 /// A `.npy` file (NumPy's format 1.0) of float32 vectors.
 fn npy(path: &Path, rows: usize, dimension: usize, value: impl Fn(usize, usize) -> f32) {
@@ -90,30 +89,11 @@ fn a_bad_file_is_refused_and_what_is_there_stays() {
     }
 }
 
-/// A file system of so many bytes, unmounted with this value.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    /// `None` where this process may not mount one.
-    fn mount(path: PathBuf, size: &str) -> Option<Self> {
-        std::fs::create_dir_all(&path).unwrap();
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", &format!("size={size}"), "squall-test"]).arg(&path);
-        mount.output().is_ok_and(|output| output.status.success()).then_some(Self(path))
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(&self.0).status();
-    }
-}
-
 #[test]
 fn no_space_for_truth_is_found_before_anything_is_made() {
     let place = Workplace::new();
     let Some(_disk) = SmallDisk::mount(place.path().join("data"), "64k") else {
-        println!("SKIPPED no_space_for_truth_is_found_before_anything_is_made: mount is refused");
+        skipped("no_space_for_truth_is_found_before_anything_is_made", "mount is refused");
         return;
     };
     let sandbox = SandboxProcess::start(&[]);

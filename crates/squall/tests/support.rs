@@ -1,10 +1,16 @@
 //! What the tests of the program share: the binary, a sandbox, real parts, run directories.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 
+use arrow_array::StringArray;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int32Type, Int64Type, UInt64Type};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use rustix::time::{ClockId, clock_gettime};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -58,6 +64,26 @@ impl Workplace {
             if own.iter().any(|prefix| text.starts_with(prefix)) || named.contains(&text.as_ref()) {
                 command.env_remove(name);
             }
+        }
+        command
+    }
+
+    /// `squall` with the given words, started by another program.
+    pub(crate) fn squall_under<S: AsRef<OsStr>>(
+        &self,
+        launcher: &[&str],
+        words: impl IntoIterator<Item = S>,
+    ) -> Command {
+        let squall = self.squall(words);
+        let Some((program, arguments)) = launcher.split_first() else { return squall };
+        let mut command = Command::new(program);
+        command.args(arguments).arg(squall.get_program()).args(squall.get_args());
+        command.current_dir(self.path()).stdin(Stdio::null());
+        for (name, value) in squall.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
         }
         command
     }
@@ -139,8 +165,24 @@ pub(crate) struct SandboxProcess {
 
 impl SandboxProcess {
     pub(crate) fn start(words: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_squall"))
-            .args(["sandbox", "--port", "0", "--exit-with-stdin"])
+        Self::start_at("0", words)
+    }
+
+    /// Before every other program, where that is allowed.
+    pub(crate) fn start_first(words: &[&str]) -> Self {
+        Self::start_under(first_in_line(), "0", words)
+    }
+
+    /// On this port, which must be free.
+    pub(crate) fn start_at(port: &str, words: &[&str]) -> Self {
+        Self::start_under(&[], port, words)
+    }
+
+    fn start_under(launcher: &[&str], port: &str, words: &[&str]) -> Self {
+        let line = [launcher, &[env!("CARGO_BIN_EXE_squall")]].concat();
+        let mut child = Command::new(line[0])
+            .args(&line[1..])
+            .args(["sandbox", "--port", port, "--exit-with-stdin"])
             .args(words)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -155,6 +197,247 @@ impl SandboxProcess {
 
     pub(crate) fn port(&self) -> &str {
         self.uri.rsplit(':').next().expect("a URI has a port")
+    }
+
+    /// Ends it without a word, as a crash does.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("it can be killed");
+        self.child.wait().expect("it ends");
+    }
+}
+
+/// A line of the sandbox's log; times are nanoseconds on CLOCK_MONOTONIC.
+#[derive(Clone, Debug)]
+pub(crate) struct Logged {
+    pub(crate) received_ns: i64,
+    pub(crate) done_ns: i64,
+    pub(crate) delay_ns: i64,
+    pub(crate) outcome: String,
+}
+
+/// What the sandbox logged, in order of arrival; a line that a kill cut short is left out.
+pub(crate) fn logged(log: &Path) -> Vec<Logged> {
+    let text = std::fs::read_to_string(log).expect("the sandbox's log");
+    let whole = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
+    let mut lines = whole.lines();
+    let header: Vec<&str> = lines.next().expect("a header").split(',').collect();
+    let column = |name: &str| header.iter().position(|column| *column == name).expect("a column");
+    let [received, done, delay, outcome] = ["received_ns", "done_ns", "delay_ns", "outcome"].map(column);
+    let read = |line: &str| {
+        let fields: Vec<&str> = line.split(',').collect();
+        let number = |column: usize| fields[column].parse().expect("a number");
+        Logged {
+            received_ns: number(received),
+            done_ns: number(done),
+            delay_ns: number(delay),
+            outcome: fields[outcome].to_owned(),
+        }
+    };
+    let mut logged: Vec<Logged> = lines.map(read).collect();
+    logged.sort_by_key(|line| line.received_ns);
+    logged
+}
+
+/// Now on CLOCK_MONOTONIC, the clock of the sandbox's log.
+pub(crate) fn now_ns() -> i64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    now.tv_sec * 1_000_000_000 + now.tv_nsec
+}
+
+/// A request as the run's rows have it; times are nanoseconds since the plan's start.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    pub(crate) seq: u64,
+    pub(crate) due_ns: i64,
+    pub(crate) ready_ns: i64,
+    pub(crate) done_ns: i64,
+    pub(crate) outcome: String,
+}
+
+/// Every row of a run, in the order of `seq`; a part that cannot be read fails the test.
+#[track_caller]
+pub(crate) fn rows(run: &Path) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for path in files_below(&run.join("requests")) {
+        if path.extension().is_none_or(|extension| extension != "parquet") {
+            continue;
+        }
+        let unreadable = |error: &dyn std::fmt::Display| -> ! { panic!("{}: {error}", path.display()) };
+        let file = File::open(&path).unwrap_or_else(|error| unreadable(&error));
+        let reader = ParquetRecordBatchReaderBuilder::try_new(file)
+            .and_then(ParquetRecordBatchReaderBuilder::build)
+            .unwrap_or_else(|error| unreadable(&error));
+        for batch in reader {
+            let batch = batch.unwrap_or_else(|error| unreadable(&error));
+            let column = |name: &str| batch.column_by_name(name).expect("a column of the schema");
+            let int64 = |name: &str| column(name).as_primitive::<Int64Type>();
+            let seq = column("seq").as_primitive::<UInt64Type>();
+            let [due, ready, done] = ["due", "ready", "done"].map(int64);
+            let outcome = column("outcome").as_dictionary::<Int32Type>();
+            let words = outcome.downcast_dict::<StringArray>().expect("words");
+            rows.extend((0..batch.num_rows()).map(|row| Row {
+                seq: seq.value(row),
+                due_ns: due.value(row),
+                ready_ns: ready.value(row),
+                done_ns: done.value(row),
+                outcome: words.values().value(outcome.keys().value(row) as usize).to_owned(),
+            }));
+        }
+    }
+    rows.sort_by_key(|row| row.seq);
+    rows
+}
+
+/// How many rows have that outcome.
+pub(crate) fn count(rows: &[Row], outcome: &str) -> usize {
+    rows.iter().filter(|row| row.outcome == outcome).count()
+}
+
+/// The smallest value with at least that share of them at or below it.
+pub(crate) fn percentile(values: &mut [i64], share: f64) -> i64 {
+    values.sort_unstable();
+    values[((values.len() as f64 * share).ceil() as usize).max(1) - 1]
+}
+
+/// Checks that make a run invalid, by name.
+pub(crate) fn invalid_checks(summary: &Value) -> Vec<&str> {
+    let checks = summary["validity"].as_array().expect("the checks");
+    let invalid = checks.iter().filter(|check| check["result"] == "invalid");
+    invalid.map(|check| check["check"].as_str().expect("a name")).collect()
+}
+
+/// What starts a program before every other one (real-time scheduling), so that experiments about time
+/// show what Squall does, not what else this machine does; nothing where that is not allowed.
+pub(crate) fn first_in_line() -> &'static [&'static str] {
+    static ALLOWED: std::sync::LazyLock<bool> = std::sync::LazyLock::new(|| {
+        let tried = Command::new("chrt").args(["-f", "10", "true"]).output();
+        tried.is_ok_and(|output| output.status.success())
+    });
+    if *ALLOWED { &["chrt", "-f", "10"] } else { &[] }
+}
+
+/// Whether an experiment about time can be judged: it came first, or nobody was in its way. Otherwise
+/// says that `test` was skipped. Asserts that the server, whatever it did, did not make the run invalid.
+#[track_caller]
+pub(crate) fn can_be_judged(summary: &Value, test: &str) -> bool {
+    // A thread that waits for a core for more than this is late now and then.
+    const BUSY: f64 = 0.03;
+
+    let checks = summary["validity"].as_array().expect("the checks");
+    let waited = checks.iter().find(|check| check["check"] == "run_queue").expect("it is checked");
+    if first_in_line().is_empty() && waited["value"].as_f64().is_none_or(|share| share > BUSY) {
+        skipped(test, "this machine is busy, and chrt is not allowed");
+        return false;
+    }
+    for check in invalid_checks(summary) {
+        assert!(["steal", "throttled"].contains(&check), "{}", summary["validity"]);
+    }
+    true
+}
+
+/// A run in a process of its own whose stderr is collected.
+pub(crate) struct RunProcess {
+    child: Child,
+    reader: std::thread::JoinHandle<String>,
+    started: std::sync::mpsc::Receiver<()>,
+}
+
+impl RunProcess {
+    /// Starts `command`, which is to be a `squall run`.
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut child =
+            command.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the program starts");
+        let stderr = BufReader::new(child.stderr.take().expect("it is piped"));
+        let (start, started) = std::sync::mpsc::channel();
+        let reader = std::thread::spawn(move || {
+            let mut text = String::new();
+            for line in stderr.lines().map_while(Result::ok) {
+                if line.starts_with("run ") {
+                    // Whoever does not wait for it has dropped the other end.
+                    let _ = start.send(());
+                }
+                text.push_str(&line);
+                text.push('\n');
+            }
+            text
+        });
+        Self { child, reader, started }
+    }
+
+    /// Waits until the load has begun.
+    #[track_caller]
+    pub(crate) fn wait_for_the_load(&self) {
+        self.started.recv().expect("the load begins");
+    }
+
+    /// SIGKILL; the moment on CLOCK_MONOTONIC at which it was not dead yet.
+    pub(crate) fn kill(mut self) -> i64 {
+        let before_ns = now_ns();
+        self.child.kill().expect("it can be killed");
+        self.child.wait().expect("it ends");
+        before_ns
+    }
+
+    /// Waits for its end.
+    pub(crate) fn done(self) -> Done {
+        let output = self.child.wait_with_output().expect("it ends");
+        let stderr = self.reader.join().expect("stderr is read");
+        Done { stderr, ..Done::from(output) }
+    }
+}
+
+/// How often something is killed: `SQUALL_TEST_KILLS`, or else `unless_given`.
+pub(crate) fn kills(unless_given: u32) -> u32 {
+    std::env::var("SQUALL_TEST_KILLS").map_or(unless_given, |kills| kills.parse().expect("a number"))
+}
+
+/// Different moments each time, from 0 to 1, printed so that they can be had again with SQUALL_TEST_SEED.
+pub(crate) fn moments(count: u32) -> Vec<f64> {
+    let seed = std::env::var("SQUALL_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed: u64 = seed.unwrap_or_else(|| {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        now.expect("it is later than 1970").as_nanos() as u64
+    });
+    println!("SQUALL_TEST_SEED={seed}");
+    let mut state = seed;
+    let draw = || {
+        // SplitMix64 (Steele, Lea, Flood 2014).
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut bits = state;
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (bits ^ (bits >> 31)) as f64 / 2_f64.powi(64)
+    };
+    std::iter::repeat_with(draw).take(count as usize).collect()
+}
+
+/// Says that a test was skipped, and why.
+pub(crate) fn skipped(test: &str, reason: &str) {
+    let line = format!("SKIPPED {test}: {reason}");
+    println!("{line}");
+    if let Ok(path) = std::env::var("SQUALL_TEST_SKIPPED_FILE") {
+        let mut file =
+            File::options().create(true).append(true).open(path).expect("the file of skipped tests");
+        writeln!(file, "{line}").expect("the line is written");
+    }
+}
+
+/// A file system of so many bytes, unmounted with this value.
+pub(crate) struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// `None` where this process may not mount one.
+    pub(crate) fn mount(path: PathBuf, size: &str) -> Option<Self> {
+        std::fs::create_dir_all(&path).unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={size}"), "squall-test"]).arg(&path);
+        mount.output().is_ok_and(|output| output.status.success()).then_some(Self(path))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
     }
 }
 
@@ -172,16 +455,7 @@ pub(crate) fn real_part(variable: &str, test: &str) -> Option<String> {
     }
     let reason =
         std::env::var(format!("{variable}_MISSING")).unwrap_or_else(|_| format!("{variable} is not set"));
-    let line = format!("SKIPPED {test}: {reason}");
-    println!("{line}");
-    if let Ok(path) = std::env::var("SQUALL_TEST_SKIPPED_FILE") {
-        let mut file = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(path)
-            .expect("the file of skipped tests");
-        writeln!(file, "{line}").expect("the line is written");
-    }
+    skipped(test, &reason);
     None
 }
 
