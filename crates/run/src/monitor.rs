@@ -95,6 +95,7 @@ pub(crate) struct Monitor<'a, C> {
 struct Told {
     in_flight: u32,
     backlog: u64,
+    recorder_queue: u64,
     answered: u64,
     over_ns: i64,
 }
@@ -167,6 +168,7 @@ impl<C: Clock> Monitor<'_, C> {
                 self.health.worker(&second);
                 let told = &mut state.told[usize::from(second.worker)];
                 (told.in_flight, told.backlog) = (second.in_flight, second.backlog);
+                told.recorder_queue = second.recorder_queue;
                 told.answered += second.answered;
                 told.over_ns += second.end_ns - second.start_ns;
                 state.second.add(&second);
@@ -188,6 +190,7 @@ impl<C: Clock> Monitor<'_, C> {
         second.end_ns = end_ns;
         second.in_flight = state.told.iter().map(|told| told.in_flight).sum();
         second.backlog = state.told.iter().map(|told| told.backlog).sum();
+        second.recorder_queue = state.told.iter().map(|told| told.recorder_queue).sum();
         let mut rate = 0.0;
         for told in &mut state.told {
             // Each over its own time, since a worker that is short of CPU tells late.

@@ -15,10 +15,11 @@ use crate::support::{
     invalid_checks, logged, now_ns, rows, skipped,
 };
 
-fn seeded(engine: &str) -> (Workplace, SandboxProcess, PathBuf) {
+fn seeded(launcher: &[&str], engine: &str) -> (Workplace, SandboxProcess, PathBuf) {
     let place = Workplace::new();
     let log = place.path().join("sandbox.csv");
-    let sandbox = SandboxProcess::start_first(&["--engine", engine, "--log", log.to_str().unwrap()]);
+    let words = ["--engine", engine, "--log", log.to_str().unwrap()];
+    let sandbox = SandboxProcess::start_under(launcher, "0", &words);
     place
         .line(&format!(
             "setup --uri {} --num-vectors 300 --dimension 16 --settle 0s --ground-truth 0",
@@ -36,7 +37,7 @@ fn only_run_in(data: &Path) -> PathBuf {
 
 #[test]
 fn a_full_disk_ends_the_load_and_keeps_every_complete_part() {
-    let (place, sandbox, log) = seeded("hnsw");
+    let (place, sandbox, log) = seeded(&[], "hnsw");
     let disk = place.path().join("small");
     let Some(small) = SmallDisk::mount(disk.clone(), "320k") else {
         skipped("a_full_disk_ends_the_load_and_keeps_every_complete_part", "mount is refused");
@@ -149,11 +150,17 @@ impl Stood {
 const FROZEN: Duration = Duration::from_secs(5);
 
 /// Runs `load`, with a disk that stands still from the fourth second on; says what is missing for `test`.
-fn on_a_disk_that_stands_still(engine: &str, load: &str, test: &str, judge: impl FnOnce(&Stood)) {
-    let (place, sandbox, log) = seeded(engine);
+fn on_a_disk_that_stands_still(
+    launcher: &[&str],
+    engine: &str,
+    load: &str,
+    test: &str,
+    judge: impl FnOnce(&Stood),
+) {
+    let (place, sandbox, log) = seeded(launcher, engine);
     let Some(disk) = StubbornDisk::mount(place.path()) else { return skipped(test, "no loop mount") };
     let run = format!("run --uri {} {load} --data stubborn --format json", sandbox.uri);
-    let run = RunProcess::start(place.squall_under(first_in_line(), run.split_whitespace()));
+    let run = RunProcess::start(place.squall_under(launcher, run.split_whitespace()));
     run.wait_for_the_load();
     std::thread::sleep(Duration::from_secs(4));
     let Some(frozen) = disk.freeze() else { return skipped(test, "no fsfreeze") };
@@ -174,7 +181,7 @@ fn a_disk_that_stands_still_for_three_seconds_does_not_slow_the_load() {
     const RATE: usize = 1_000;
     let test = "a_disk_that_stands_still_for_three_seconds_does_not_slow_the_load";
     let load = format!("--rate {RATE} --arrivals even -t 13s");
-    on_a_disk_that_stands_still("hnsw", &load, test, |stood| {
+    on_a_disk_that_stands_still(first_in_line(), "hnsw", &load, test, |stood| {
         let waited = longest_queue(&stood.run);
         println!("{waited} rows waited for the disk");
         assert!(waited >= 2 * RATE as u64, "the recorder stood still: {waited} rows waited");
@@ -193,7 +200,7 @@ fn a_disk_that_stands_still_for_three_seconds_does_not_slow_the_load() {
 #[test]
 fn rows_that_find_no_room_while_the_disk_stands_still_are_counted() {
     let test = "rows_that_find_no_room_while_the_disk_stands_still_are_counted";
-    on_a_disk_that_stands_still("null", "-u 64 -r 6400 --think-time 0 -t 12s", test, |stood| {
+    on_a_disk_that_stands_still(&[], "null", "-u 64 -r 6400 --think-time 0 -t 12s", test, |stood| {
         let count = |name: &str| stood.record["totals"][name].as_u64().unwrap();
         let (kept, dropped) = (rows(&stood.run).len() as u64, count("dropped_rows"));
         let seen = stood.received_per_s(stood.from_ns, stood.to_ns);

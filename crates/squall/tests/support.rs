@@ -178,7 +178,8 @@ impl SandboxProcess {
         Self::start_under(&[], port, words)
     }
 
-    fn start_under(launcher: &[&str], port: &str, words: &[&str]) -> Self {
+    /// Started by another program.
+    pub(crate) fn start_under(launcher: &[&str], port: &str, words: &[&str]) -> Self {
         let line = [launcher, &[env!("CARGO_BIN_EXE_squall")]].concat();
         let mut child = Command::new(line[0])
             .args(&line[1..])
