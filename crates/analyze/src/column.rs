@@ -118,15 +118,21 @@ pub(crate) const NEVER: i64 = i64::MIN;
 pub(crate) enum Times {
     /// All rows have this one.
     One(i64),
-    /// Within 4.29 s of the earliest. The largest offset stands for [`NEVER`].
-    Near { base: i64, offsets: Box<[u32]> },
-    /// Within 18 minutes of the earliest, [`NEVER`] as above.
+    /// Within 4.29 s of a base, apart from a few, which are listed by their rows.
+    Near { base: i64, offsets: Box<[u32]>, others: Box<[(u32, i64)]> },
+    /// Within 18 minutes of the earliest.
     Far { base: i64, low: Box<[u32]>, high: Box<[u8]> },
     /// Farther apart.
     Each(Box<[i64]>),
 }
 
-/// Largest offset of [`Times::Far`].
+/// In place of an offset, for [`NEVER`].
+const NONE: u32 = u32::MAX;
+/// In place of an offset, for a time that is listed.
+const LISTED: u32 = u32::MAX - 1;
+/// As many times as this share of a chunk may be listed: one of 64.
+const LISTED_SHARE: usize = 64;
+/// Largest offset of [`Times::Far`], which stands for [`NEVER`].
 const FAR: u64 = (1 << 40) - 1;
 
 impl Times {
@@ -135,8 +141,9 @@ impl Times {
     pub(crate) fn get(&self, row: usize) -> i64 {
         match self {
             Self::One(time) => *time,
-            Self::Near { base, offsets } => match offsets[row] {
-                u32::MAX => NEVER,
+            Self::Near { base, offsets, others } => match offsets[row] {
+                NONE => NEVER,
+                LISTED => listed(others, row),
                 offset => base.wrapping_add(i64::from(offset)),
             },
             Self::Far { base, low, high } => match u64::from(low[row]) | u64::from(high[row]) << 32 {
@@ -161,20 +168,55 @@ impl Times {
         if latest == NEVER {
             return Self::One(NEVER);
         }
-        let base = earliest;
         let widest = latest.abs_diff(earliest);
-        let offset = |time: i64, instead: u64| if time == NEVER { instead } else { time.abs_diff(base) };
-        if widest < u64::from(u32::MAX) {
-            let near = times.iter().map(|time| offset(*time, u64::from(u32::MAX)) as u32);
-            return Self::Near { base, offsets: near.collect() };
+        if widest < u64::from(LISTED) {
+            return Self::near(times, earliest);
+        }
+        // What was slow is late by itself, and was due long before its neighbours.
+        for base in [earliest, latest.saturating_sub(i64::from(LISTED) - 1)] {
+            let beside = times.iter().filter(|time| **time != NEVER && offset(**time, base).is_none());
+            if beside.count() <= times.len() / LISTED_SHARE {
+                return Self::near(times, base);
+            }
         }
         if widest < FAR {
-            let far = || times.iter().map(|time| offset(*time, FAR));
+            let far = || times.iter().map(|time| if *time == NEVER { FAR } else { time.abs_diff(earliest) });
             let low = far().map(|offset| offset as u32).collect();
-            return Self::Far { base, low, high: far().map(|offset| (offset >> 32) as u8).collect() };
+            return Self::Far {
+                base: earliest,
+                low,
+                high: far().map(|offset| (offset >> 32) as u8).collect(),
+            };
         }
         Self::Each(times.into())
     }
+
+    fn near(times: &[i64], base: i64) -> Self {
+        let mut others = Vec::new();
+        let offsets = times.iter().enumerate().map(|(row, time)| match offset(*time, base) {
+            _ if *time == NEVER => NONE,
+            Some(offset) => offset,
+            None => {
+                others.push((row as u32, *time));
+                LISTED
+            }
+        });
+        let offsets = offsets.collect();
+        Self::Near { base, offsets, others: others.into() }
+    }
+}
+
+/// A time's distance from `base`, where it is not before it nor too far after it.
+fn offset(time: i64, base: i64) -> Option<u32> {
+    let offset = time.checked_sub(base).and_then(|offset| u32::try_from(offset).ok());
+    offset.filter(|offset| *offset < LISTED)
+}
+
+/// The time of a row that is listed.
+#[cold]
+fn listed(others: &[(u32, i64)], row: usize) -> i64 {
+    let place = others.binary_search_by_key(&row, |(row, _)| *row as usize);
+    place.map_or(NEVER, |place| others[place].1)
 }
 
 #[cfg(test)]
@@ -216,10 +258,19 @@ mod tests {
 
     #[test]
     fn the_ends_of_each_width_are_told_from_never() {
-        for widest in [u64::from(u32::MAX) - 1, u64::from(u32::MAX), FAR - 1, FAR, FAR + 1] {
+        let near = u64::from(u32::MAX);
+        for widest in [near - 2, near - 1, near, near + 1, FAR - 1, FAR, FAR + 1] {
             let rows = [7, 7 + widest as i64, NEVER];
             let times = Times::pack(&rows);
             assert_eq!([0, 1, 2].map(|row| times.get(row)), rows, "{widest}");
+        }
+        // A few that are far from the others, before or after them, cost nothing but themselves.
+        for odd in [-20_000_000_000_i64, 20_000_000_000] {
+            let mut rows: Vec<i64> = (0..1_000).collect();
+            (rows[70], rows[700], rows[999]) = (odd, NEVER, odd / 2);
+            let times = Times::pack(&rows);
+            assert!(matches!(&times, Times::Near { others, .. } if others.len() == 2), "{times:?}");
+            assert!(rows.iter().enumerate().all(|(row, time)| times.get(row) == *time));
         }
         assert!(matches!(Times::pack(&[NEVER, NEVER]), Times::One(NEVER)));
         assert_eq!(Times::pack(&[i64::MAX, NEVER + 1]).get(1), NEVER + 1);

@@ -56,7 +56,11 @@ impl Axis {
         let step = round_step((to - from) / most_ticks as f64);
         let first = (from / step).ceil() as i64;
         let values = (first..).map(|n| n as f64 * step).take_while(|at| *at <= to);
-        Self { from, to, ticks: values.map(|at| (at, decimal(at))).collect(), log: false }
+        // As many places as tell one tick from the next: 0.9650, 0.9675.
+        let places =
+            (0..6).find(|places| ((step * 10_f64.powi(*places)).fract() - 0.5).abs() > 0.499).unwrap_or(6);
+        let label = |at: f64| if step < 1.0 { format!("{at:.0$}", places as usize) } else { decimal(at) };
+        Self { from, to, ticks: values.map(|at| (at, label(at))).collect(), log: false }
     }
 
     /// Logarithmic where the values span more than a factor of eight, else from 0.
@@ -119,6 +123,16 @@ fn time_label(at_s: f64, step_s: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn close_ticks_are_told_apart() {
+        let labels = |low, high| -> Vec<String> {
+            Axis::around(low, high, 4).ticks.into_iter().map(|(_, label)| label).collect()
+        };
+        assert_eq!(labels(0.966, 0.974), ["0.966", "0.968", "0.970", "0.972", "0.974"]);
+        assert_eq!(labels(0.9, 0.99), ["0.900", "0.925", "0.950", "0.975"]);
+        assert_eq!(labels(30.0, 46.0), ["30", "35", "40", "45"]);
+    }
 
     fn labels(axis: &Axis) -> Vec<&str> {
         axis.ticks.iter().map(|(_, label)| label.as_str()).collect()

@@ -94,6 +94,11 @@ impl Metric {
         matches!(self.figure, Figure::ErrorRate | Figure::ShortRate | Figure::Recall)
     }
 
+    /// Whether its values are shown in per cent.
+    pub(super) fn is_in_percent(&self) -> bool {
+        matches!(self.figure, Figure::ErrorRate | Figure::ShortRate)
+    }
+
     /// What a change of its value is in per cent, or points.
     pub(super) fn change(&self, before: f64, after: f64) -> f64 {
         if self.in_points() { (after - before) * 100.0 } else { (after / before - 1.0) * 100.0 }

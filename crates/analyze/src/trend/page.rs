@@ -159,10 +159,10 @@ fn drawing(series: &TrendSeries, layout: Layout) -> Drawing {
     let panels: Vec<Panel> = series.metrics.iter().map(|metric| panel(series, metric, layout)).collect();
     let columns = if layout.narrow || panels.len() < 2 { 1 } else { 2 };
     let found = series.metrics.iter().flat_map(|metric| {
-        metric
-            .changes
-            .iter()
-            .map(move |change| format!("{}: {}", metric.metric, views::sentence(metric, change)))
+        metric.changes.iter().map(move |change| {
+            let on = change.started.format("%Y-%m-%d");
+            format!("{} on {on} by {}", metric.metric, views::size(metric, change))
+        })
     });
     let found: Vec<String> = found.collect();
     Drawing {
@@ -172,8 +172,8 @@ fn drawing(series: &TrendSeries, layout: Layout) -> Drawing {
             "No metric changed; each point is a run, in order of time.".to_owned()
         } else {
             format!(
-                "Each point is a run, in order of time; a line across marks a change, red for the worse. {}.",
-                found.join(". ")
+                "Each point is a run, in order of time; a line across marks a change, red for the worse: {}.",
+                found.join(", ")
             )
         },
         grid: (panels.len().div_ceil(columns).max(1), columns),
@@ -183,9 +183,12 @@ fn drawing(series: &TrendSeries, layout: Layout) -> Drawing {
 }
 
 fn panel(series: &TrendSeries, metric: &MetricSeries, layout: Layout) -> Panel {
-    let values = || metric.values.iter().flatten().copied();
+    // Shares are drawn in per cent; recall, of which people speak as a fraction, is not.
+    let scale = if metric.metric.is_in_percent() { 100.0 } else { 1.0 };
+    let values = || metric.values.iter().flatten().map(|value| value * scale);
     let (low, high) = (values().fold(f64::INFINITY, f64::min), values().fold(0.0, f64::max));
-    let points = metric.values.iter().enumerate().map(|(at, value)| (at as f64, *value));
+    let points =
+        metric.values.iter().enumerate().map(|(at, value)| (at as f64, value.map(|value| value * scale)));
     let lines = vec![Line::through("", theme::BLUE, points)];
     let marks = metric.changes.iter().map(|change| {
         // Between the last run before and the first after.
@@ -194,11 +197,14 @@ fn panel(series: &TrendSeries, metric: &MetricSeries, layout: Layout) -> Panel {
     });
     let last = series.runs.len().max(2) - 1;
     let wanted = if layout.narrow { 3 } else { 4 };
+    let span = series.runs.last().zip(series.runs.first()).map(|(last, first)| last.started - first.started);
+    // A day of the month says nothing where years have it.
+    let date = if span.is_some_and(|span| span.num_days() > 300) { "%Y-%m" } else { "%m-%d" };
     let ticks = (0..wanted).map(|tick| tick * last / (wanted - 1)).filter_map(|at| {
         let run = series.runs.get(at)?;
-        Some((at as f64, run.started.format("%m-%d").to_string()))
+        Some((at as f64, run.started.format(date).to_string()))
     });
-    let unit = metric.metric.unit();
+    let unit = if metric.metric.is_in_percent() { "%" } else { metric.metric.unit() };
     Panel {
         title: if unit.is_empty() { metric.metric.to_string() } else { format!("{}, {unit}", metric.metric) },
         x: Axis { from: 0.0, to: last as f64, ticks: ticks.collect(), log: false },

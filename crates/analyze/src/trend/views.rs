@@ -77,23 +77,28 @@ pub(super) fn sentence(metric: &MetricSeries, change: &MetricChange) -> String {
         (true, false) => "regressed",
         _ => "changed",
     };
-    let unit = if metric.metric.in_points() { "points" } else { "%" };
     let with = if change.changed.is_empty() {
         String::new()
     } else {
         format!("; with it: {}", change.changed.join(", "))
     };
     format!(
-        "{word} at {} ({}): {} → {} {} ({}{} {unit}, P {}){with}",
+        "{word} at {} ({}): {} → {} {} ({}, P {}){with}",
         change.run,
         change.started.format("%Y-%m-%d %H:%M"),
         metric.metric.written(change.before),
         metric.metric.written(change.after),
         metric.metric.unit(),
-        if change.change > 0.0 { "+" } else { "" },
-        fixed(change.change, 1),
+        size(metric, change),
         fixed(change.p_value, 3),
     )
+}
+
+/// How far a change goes: `+14.3 %`.
+pub(super) fn size(metric: &MetricSeries, change: &MetricChange) -> String {
+    let unit = if metric.metric.in_points() { "points" } else { "%" };
+    let places = if change.change.abs() < 1.0 { 2 } else { 1 };
+    format!("{}{} {unit}", if change.change > 0.0 { "+" } else { "" }, fixed(change.change, places))
 }
 
 /// The latest values as bars of eight heights; a run without a value is a space.
