@@ -203,6 +203,27 @@ fn the_newer_summary_counts() {
 }
 
 #[test]
+fn the_report_of_joined_shards_stands_for_them() {
+    let history = History::new();
+    for shard in 0..2 {
+        history.add(0, 1.0, |summary| {
+            summary.run.id = format!("night-s{shard}of2");
+            summary.run.shard.count = 2;
+        });
+    }
+    assert_eq!(history.trend(&only(&["qps"])).skipped.len(), 2, "as long as there is no report");
+    let report = history.reports().join("night");
+    fs::create_dir_all(&report).unwrap();
+    let mut summary = history.template.clone();
+    (summary.run.id, summary.totals.rate, summary.verdict) = ("night".into(), Some(7.0), Verdict::None);
+    write_json(&report.join("summary.json"), &summary).unwrap();
+    let trend = history.trend(&only(&["qps"]));
+    assert_eq!(trend.skipped, []);
+    assert_eq!(trend.series[0].runs[0].directory, "night");
+    assert_eq!(trend.series[0].metrics[0].values, [Some(7.0)]);
+}
+
+#[test]
 fn labels_and_dates_choose_runs() {
     let history = History::new();
     history.add_steps(20, 99, 1.0);

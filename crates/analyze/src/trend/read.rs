@@ -1,5 +1,6 @@
 //! Reading every run's `summary.json`.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -15,18 +16,43 @@ pub(super) type Found = Vec<(String, Summary)>;
 pub(super) fn summaries(runs: &Path, reports: &Path) -> Result<(Found, Vec<Skipped>), TrendError> {
     let list = |source| TrendError::List { path: runs.to_owned(), source };
     let (mut found, mut skipped) = (Vec::new(), Vec::new());
+    let mut joined = BTreeSet::new();
     for entry in fs::read_dir(runs).map_err(list)? {
         let path = entry.map_err(list)?.path();
         if !path.is_dir() {
             continue;
         }
         let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        // The report of shards that were joined stands for them.
+        if let Some(whole) = run_of_shard(&name).filter(|whole| has_summary(&reports.join(whole))) {
+            joined.insert(whole.to_owned());
+            continue;
+        }
         match summary(&path, &reports.join(&name)) {
             Ok(summary) => found.push((name, summary)),
             Err(reason) => skipped.push(Skipped { run: name, reason }),
         }
     }
+    for name in joined {
+        let report = reports.join(&name);
+        match summary(&report, &report) {
+            Ok(summary) => found.push((name, summary)),
+            Err(reason) => skipped.push(Skipped { run: name, reason }),
+        }
+    }
     Ok((found, skipped))
+}
+
+fn has_summary(directory: &Path) -> bool {
+    directory.join("summary.json").is_file()
+}
+
+/// The name of the run that a directory `<run>-s<i>of<n>` is a shard of.
+fn run_of_shard(directory: &str) -> Option<&str> {
+    let (run, shard) = directory.rsplit_once("-s")?;
+    let (index, count) = shard.split_once("of")?;
+    let number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    (number(index) && number(count)).then_some(run)
 }
 
 /// The newer of the two summaries.
