@@ -49,22 +49,39 @@ impl Percentile {
 /// Times in nanoseconds that are not sorted yet.
 ///
 /// Most are below 4.29 s and take four bytes each.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Unsorted {
+    /// What was full and is sorted by itself.
+    full: Vec<Block>,
+    block: Block,
+}
+
+/// Values that are sorted together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Block {
     negative: Vec<i64>,
     near: Vec<u32>,
     far: Vec<i64>,
     sum: i128,
 }
 
+/// Values of a block below 4.29 s, at most: sorting needs as much room again.
+const BLOCK: usize = if cfg!(test) { 1 << 9 } else { 1 << 23 };
+
 impl Unsorted {
     #[inline]
     pub(crate) fn push(&mut self, ns: i64) {
-        self.sum += i128::from(ns);
+        self.block.sum += i128::from(ns);
         match u32::try_from(ns) {
-            Ok(ns) => self.near.push(ns),
-            Err(_) if ns < 0 => self.negative.push(ns),
-            Err(_) => self.far.push(ns),
+            Ok(ns) => {
+                if self.block.near.len() == BLOCK {
+                    // With the sum of this one already in it: sums are only added up.
+                    self.full.push(std::mem::take(&mut self.block));
+                }
+                self.block.near.push(ns);
+            }
+            Err(_) if ns < 0 => self.block.negative.push(ns),
+            Err(_) => self.block.far.push(ns),
         }
     }
 
@@ -73,11 +90,18 @@ impl Unsorted {
     }
 
     /// As [`Self::sort`], in room that is used again and again.
-    pub(crate) fn sort_with(mut self, room: &mut Vec<u32>) -> Sorted {
+    pub(crate) fn sort_with(self, room: &mut Vec<u32>) -> Sorted {
+        let blocks = self.full.into_iter().chain([self.block]);
+        Sorted { runs: blocks.map(|block| Arc::new(block.sorted(room))).collect() }
+    }
+}
+
+impl Block {
+    fn sorted(mut self, room: &mut Vec<u32>) -> Self {
         self.negative.sort_unstable();
         sort(&mut self.near, room);
         self.far.sort_unstable();
-        Sorted { runs: vec![Arc::new(self)] }
+        self
     }
 
     fn len(&self) -> usize {
@@ -155,7 +179,7 @@ fn sort(values: &mut [u32], room: &mut Vec<u32>) {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sorted {
     /// Each sorted by itself.
-    runs: Vec<Arc<Unsorted>>,
+    runs: Vec<Arc<Block>>,
 }
 
 impl From<Vec<i64>> for Sorted {
@@ -308,6 +332,17 @@ mod tests {
             expected.sort_unstable();
             prop_assert_eq!(sorted, expected);
         }
+    }
+
+    #[test]
+    fn blocks_are_as_if_sorted_in_one() {
+        let values: Vec<i64> = (0..3_000).map(|n: i64| n * 7_919 % 3_001 - 5).collect();
+        let sorted = Sorted::from(values.clone());
+        assert!(sorted.runs.len() > 4);
+        let mut expected = values;
+        expected.sort_unstable();
+        assert!((0..3_000).all(|index| sorted.at(index) == Some(expected[index])));
+        assert_eq!(sorted.mean(), Some(expected.iter().sum::<i64>() as f64 / 3_000.0));
     }
 
     #[test]
