@@ -130,7 +130,7 @@ mod tests {
             Axis::around(low, high, 4).ticks.into_iter().map(|(_, label)| label).collect()
         };
         assert_eq!(labels(0.966, 0.974), ["0.9675", "0.9700", "0.9725"]);
-        assert_eq!(labels(0.9, 0.99), ["0.900", "0.925", "0.950", "0.975"]);
+        assert_eq!(labels(0.9, 0.99), ["0.90", "0.95"]);
         assert_eq!(labels(30.0, 46.0), ["30", "35", "40", "45"]);
     }
 
