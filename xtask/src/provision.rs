@@ -26,6 +26,7 @@ const PYTHON_PACKAGES: &[&str] = &[
     "numpy==2.4.6",
     "locust==2.47.0",
     "faiss-cpu==1.15.1",
+    "jsonschema==4.26.0",
 ];
 /// Its numpy is older than the others'.
 const OTAVA_PACKAGE: &str = "apache-otava==0.8.0";

@@ -43,7 +43,7 @@ What tests find in their environment:
   SQUALL_TEST_XTASK             this program, to start a Milvus 2.3.5 that a test may stop:
                                 `milvus up --dir DIR --port 0 --metrics-port 0 --exit-with-stdin`
   SQUALL_TEST_MILVUS_LITE_URI   Milvus Lite 3.2.2
-  SQUALL_TEST_PYTHON            interpreter with pymilvus, duckdb, polars, numpy, locust
+  SQUALL_TEST_PYTHON            interpreter with pymilvus, duckdb, polars, numpy, locust, jsonschema
   SQUALL_TEST_NODE_DIR          directory whose node_modules has @zilliz/milvus2-sdk-node
 Where a part is missing its variable is not set, and the same name with _MISSING appended says why.
 Under a bare `cargo test` neither is set.

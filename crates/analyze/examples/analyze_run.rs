@@ -37,8 +37,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Ok(());
     }
     print!("{}", text::summary(&analysis));
-    let outputs =
-        Outputs { reports: PathBuf::from(reports), csv: arguments.next().map(PathBuf::from), html: None };
+    let outputs = Outputs {
+        reports: PathBuf::from(reports),
+        csv: arguments.next().map(PathBuf::from),
+        ..Outputs::default()
+    };
     for file in analysis.write(&outputs)?.files {
         println!("{}", file.display());
     }

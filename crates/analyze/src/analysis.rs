@@ -13,14 +13,21 @@ use squall_core::target::PlannedTarget;
 use crate::error::AnalyzeError;
 use crate::failures::{self, FailureGroup};
 use crate::figures::{self, Groups};
+use crate::filters::{self, FilterGroup};
+use crate::findings;
 use crate::frame::{Frame, Row};
 use crate::health::Health;
+use crate::heat::{self, Heat, ServiceTimes};
 use crate::judge::{self, JudgedTarget};
+use crate::measured_time::MeasuredTime;
+use crate::moments::Moments;
 use crate::outages;
 use crate::rows::{self, Columns, UnreadablePart};
 use crate::series::{self, Series};
+use crate::server_view::ServerView;
+use crate::slowest::Slowest;
 use crate::spans::Spans;
-use crate::validity;
+use crate::{contention, shards, validity, windows};
 use squall_core::uri::without_credentials;
 
 /// How a run is analysed.
@@ -37,8 +44,10 @@ pub struct Analysis {
     pub summary: Summary,
     /// The content of `run.json`.
     pub record: RunRecord,
-    /// The run's directory.
+    /// The run's directory; of shards the first one's.
     pub run: RunDir,
+    /// The directories of the shards that were joined; none where the run is one directory.
+    pub shards: Vec<RunDir>,
     /// The measured spans.
     pub spans: Spans,
     /// Figures with the sorted times behind them.
@@ -47,15 +56,34 @@ pub struct Analysis {
     pub targets: Vec<JudgedTarget>,
     /// The run over time.
     pub series: Series,
+    /// Service times in the buckets of `series`.
+    pub service: Vec<ServiceTimes>,
+    /// Response times over time, all of them.
+    pub heat: Heat,
     /// What failed.
     pub failures: Vec<FailureGroup>,
+    /// The requests by class and filter.
+    pub filters: Vec<FilterGroup>,
     /// The generator over time.
     pub health: Health,
+    /// The server over time, as it says itself.
+    pub server: ServerView,
     /// Parts that could not be read.
     pub unreadable: Vec<UnreadablePart>,
     /// What a reader must know beside the figures.
     pub notes: Vec<String>,
     pub(crate) frame: Frame,
+}
+
+impl Analysis {
+    /// The name of the run's directory; of joined shards without which shard it is.
+    pub fn name(&self) -> String {
+        let name = self.run.name();
+        match name.rsplit_once("-s") {
+            Some((run, _)) if !self.shards.is_empty() => run.to_owned(),
+            _ => name,
+        }
+    }
 }
 
 /// Reads a run directory and makes everything that is to be known of it.
@@ -64,50 +92,190 @@ pub struct Analysis {
 /// When there is no run, its record or row version is of another Squall, or there are no rows to
 /// look for. Parts that cannot be read are no error: see [`Analysis::unreadable`].
 pub fn analyze(run: &Path, options: &Options) -> Result<Analysis, AnalyzeError> {
-    let run = RunDir::open(run)?;
-    let mut record = run.read_record()?;
-    // No view may show what a user wrote between `//` and `@`.
-    record.server.uri = without_credentials(&record.server.uri);
-    record.plan.server.uri = without_credentials(&record.plan.server.uri);
-    let state = record.state_now();
-    let (frame, unreadable) = rows::read(&run, Columns::All)?;
-    let health = Health::read(&run.generator());
-    let spans = Spans::of(&record, frame.rows().map(Row::due_ns).max());
-    // Before the groups, which keep their times: what it sorts is forgotten at once.
-    let series = series::make(&frame);
-    let groups = figures::make(&frame, &record.plan, &spans);
-    let failures = failures::group(&frame, &spans);
-    let outages = outages::find(&frame);
+    analyze_runs(&[run], options)
+}
 
-    let checks = validity::check(&validity::Evidence {
-        record: &record,
-        groups: &groups,
-        health: &health,
-        spans: &spans,
-        rows_read: frame.len() as u64,
-        unreadable: &unreadable,
-    });
+/// As [`analyze`], of the shards of one run together: they are judged as the run that they are.
+///
+/// # Errors
+/// Also when the directories are not different shards of one run.
+pub fn analyze_runs(paths: &[&Path], options: &Options) -> Result<Analysis, AnalyzeError> {
+    let mut runs = shards::opened(paths)?;
+    shards::alike(&runs)?;
+    for (_, record) in &mut runs {
+        // No view may show what a user wrote between `//` and `@`.
+        record.server.uri = without_credentials(&record.server.uri);
+        record.plan.server.uri = without_credentials(&record.plan.server.uri);
+    }
+    match runs.as_slice() {
+        [] => Err(AnalyzeError::NoRun),
+        [(run, record)] => {
+            let Read { frame, unreadable, health } = Read::of(run, 0)?;
+            let spans = Spans::of(record, frame.rows().map(Row::due_ns).max());
+            let groups = figures::make(&frame, &record.plan, &spans);
+            let checks = check(record, &groups, &health, &spans, frame.len(), &unreadable);
+            Ok(finish(
+                Ingredients {
+                    record: record.clone(),
+                    run: run.clone(),
+                    shards: Vec::new(),
+                    frame,
+                    unreadable,
+                    health,
+                    spans,
+                    groups,
+                    checks,
+                    server: ServerView::read(&run.server()),
+                },
+                options,
+            ))
+        }
+        _ => Ok(finish(join(&runs)?, options)),
+    }
+}
+
+/// What is read of one directory.
+struct Read {
+    frame: Frame,
+    unreadable: Vec<UnreadablePart>,
+    health: Health,
+}
+
+impl Read {
+    /// The workers of shard `shard` get numbers of their own.
+    fn of(run: &RunDir, shard: u32) -> Result<Self, AnalyzeError> {
+        const WORKERS: u32 = 1 << 16;
+        let (frame, unreadable) = rows::read(run, Columns::All)?;
+        let mut health = Health::read(&run.generator());
+        for second in &mut health.seconds {
+            second.worker = second.worker.map(|worker| worker + shard * WORKERS);
+        }
+        Ok(Self { frame, unreadable, health })
+    }
+}
+
+fn check(
+    record: &RunRecord,
+    groups: &Groups,
+    health: &Health,
+    spans: &Spans,
+    rows: usize,
+    unreadable: &[UnreadablePart],
+) -> Vec<ValidityCheck> {
+    validity::check(&validity::Evidence { record, groups, health, spans, rows_read: rows as u64, unreadable })
+}
+
+/// Joins shards: rows and health put together, each shard's generator checked by itself.
+fn join(runs: &[(RunDir, RunRecord)]) -> Result<Ingredients, AnalyzeError> {
+    let record = shards::joined(runs);
+    let mut parts = Vec::new();
+    for (run, own) in runs {
+        parts.push((own, Read::of(run, own.shard.index)?));
+    }
+    let last_due = parts.iter().flat_map(|(_, read)| read.frame.rows().map(Row::due_ns)).max();
+    let spans = Spans::of(&record, last_due);
+    let (mut frame, mut unreadable, mut health) = (Frame::default(), Vec::new(), Health::default());
+    let mut checks = Vec::new();
+    for (own, read) in parts {
+        let groups = figures::make(&read.frame, &own.plan, &spans);
+        checks
+            .push((own.shard, check(own, &groups, &read.health, &spans, read.frame.len(), &read.unreadable)));
+        frame.join(read.frame);
+        unreadable.extend(read.unreadable);
+        health.missing = health.missing.or(read.health.missing);
+        health.seconds.extend(read.health.seconds);
+    }
+    health.seconds.sort_by_key(|second| second.time_ns);
+    let mut checks = shards::worst_checks(&checks);
+    checks.push(shards::missing(runs));
+    // Every shard looks at the same server: the first view that there is, is enough.
+    let mut views = runs.iter().map(|(run, _)| ServerView::read(&run.server()));
+    let first = views.next().unwrap_or_default();
+    let server = if first.missing.is_none() {
+        first
+    } else {
+        views.find(|view| view.missing.is_none()).unwrap_or(first)
+    };
+    Ok(Ingredients {
+        groups: figures::make(&frame, &record.plan, &spans),
+        run: runs[0].0.clone(),
+        shards: runs.iter().map(|(run, _)| run.clone()).collect(),
+        record,
+        frame,
+        unreadable,
+        health,
+        spans,
+        checks,
+        server,
+    })
+}
+
+/// What an analysis is made from.
+struct Ingredients {
+    record: RunRecord,
+    run: RunDir,
+    shards: Vec<RunDir>,
+    frame: Frame,
+    unreadable: Vec<UnreadablePart>,
+    health: Health,
+    spans: Spans,
+    groups: Groups,
+    checks: Vec<ValidityCheck>,
+    server: ServerView,
+}
+
+fn finish(ingredients: Ingredients, options: &Options) -> Analysis {
+    let Ingredients { record, run, shards, frame, unreadable, health, spans, groups, checks, server } =
+        ingredients;
+    let state = record.state_now();
+    let series = series::make(&frame);
+    let failures = failures::group(&frame, &spans);
     let planned = options.targets.as_deref().unwrap_or(&record.plan.targets);
     let shard: Shard = record.shard;
     let case = judge::Case { plan: &record.plan, shard, spans: &spans, groups: &groups, frame: &frame };
     let targets = judge::judge(planned, &case);
     let verdict = judge::verdict(&checks, &targets, shard);
-    let notes = crate::notes::make(&record, state, &groups, &spans, &unreadable, &outages);
-    let summary = Summary { outages, ..summarize(&record, state, verdict, checks, &groups, &targets) };
-    Ok(Analysis {
+    let mut summary = summarize(&record, state, verdict, checks, &groups, &targets);
+    summary.outages = outages::find(&frame);
+    let filters = filters::group(&frame, &record.plan, &spans);
+    let time = MeasuredTime::new(&spans, &record.plan);
+    summary.findings = findings::find(&findings::Facts {
+        plan: &record.plan,
+        started: record.started,
+        with_truth: groups.total.figures.recall.is_some(),
+        spans: &spans,
+        groups: &groups,
+        series: &series,
+        windows: &windows::cut(&frame, &time),
+        failures: &failures,
+        failed: &Moments::count(&frame, &time, |row| !row.outcome().is_answered()),
+        filters: &filters,
+        slowest: Slowest::of(&frame, &record.plan, &groups, &time).as_ref(),
+        contention: &contention::between_classes(&frame, &time),
+        server: &server,
+        targets: &targets,
+        checks: &summary.validity,
+    });
+    let notes = crate::notes::make(&record, state, &groups, &spans, &unreadable, &summary.outages);
+    Analysis {
+        service: heat::service_times(&frame, &series),
+        heat: heat::map(&frame, &series),
         summary,
         record,
         run,
+        shards,
         spans,
         groups,
         targets,
         series,
         failures,
+        filters,
         health,
+        server,
         unreadable,
         notes,
         frame,
-    })
+    }
 }
 
 /// Response times of a run by class and by second, and nothing else: a quarter of an analysis.
@@ -161,5 +329,6 @@ fn summarize(
         stages: figures(&groups.stages),
         targets: targets.iter().map(|target| target.result.clone()).collect(),
         outages: Vec::new(),
+        findings: Vec::new(),
     }
 }

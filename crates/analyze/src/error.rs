@@ -15,6 +15,28 @@ pub enum AnalyzeError {
     /// There is a `run.json` and nothing else.
     #[error("{} is half a run: it has a run.json and no requests/, so there is no row to read; copy the whole directory, or run again", .0.display())]
     NoRequests(PathBuf),
+    /// No directory was named.
+    #[error("no run directory is named; name one under data/runs")]
+    NoRun,
+    /// Several directories of which one is no shard.
+    #[error("{} is a whole run and no shard of one; name one run, or all shards of one (to hold runs against each other: squall analyze compare)", .0.display())]
+    NotAShard(PathBuf),
+    /// Shards of different runs.
+    #[error("{} are not shards of one run: they differ in {what}", crate::shards::listed(paths))]
+    UnlikeShards {
+        /// The directories.
+        paths: [PathBuf; 2],
+        /// In what they differ.
+        what: String,
+    },
+    /// The same slice twice.
+    #[error("{} is shard {shard} again, which is named already; name each shard once", path.display())]
+    ShardTwice {
+        /// The directory.
+        path: PathBuf,
+        /// Which.
+        shard: squall_core::plan::Shard,
+    },
     /// A part was written by a newer Squall.
     #[error("{} has rows of version {found}, and this Squall reads up to version {ROW_VERSION}; analyse the run with the version that made it", path.display())]
     RowVersion {

@@ -36,6 +36,7 @@ pub(crate) struct Chunk {
     pub(crate) recall: Column<f32>,
     pub(crate) code: Column<Option<i32>>,
     pub(crate) bytes_in: Column<u32>,
+    pub(crate) filter: Column<u16>,
 }
 
 /// The rows of a part, its words as yet by the part's own numbers.
@@ -52,6 +53,9 @@ pub(crate) struct Row<'a> {
     chunk: &'a Chunk,
     at: usize,
 }
+
+/// In place of the filter of a request without one.
+pub(crate) const NO_FILTER: u16 = u16::MAX;
 
 impl Row<'_> {
     /// Since the plan's start.
@@ -121,6 +125,12 @@ impl Row<'_> {
         self.chunk.code.get(self.at)
     }
 
+    /// Number of the workload's filter; [`NO_FILTER`] for what has none.
+    #[inline]
+    pub(crate) fn filter(self) -> u16 {
+        self.chunk.filter.get(self.at)
+    }
+
     /// Payload of the answer.
     #[inline]
     pub(crate) fn bytes_in(self) -> u32 {
@@ -154,6 +164,12 @@ impl Frame {
             let working: Vec<_> = shares.map(|chunks| scope.spawn(move || work(Rows::of(chunks)))).collect();
             working.into_iter().map(|thread| thread.join().expect("no thread panics")).collect()
         })
+    }
+
+    /// Adds the rows of another shard of the same run.
+    pub(crate) fn join(&mut self, shard: Self) {
+        let Self { chunks, classes, stages, .. } = shard;
+        self.append(PartRows { chunks, classes, stages });
     }
 
     /// Adds the rows of a part.

@@ -10,6 +10,7 @@ use squall_core::units::{format_duration, nanoseconds};
 
 use crate::figures::{self, Group, Groups};
 use crate::frame::Frame;
+use crate::interval::{Interval, Slices};
 use crate::number::{percent, thousands};
 use crate::percentile::Percentile;
 use crate::spans::{PlacedStage, Spans, placed_stages};
@@ -26,6 +27,8 @@ pub struct JudgedTarget {
     pub result: TargetResult,
     /// Whether the figure is infinite: more requests failed than the percentile leaves out.
     pub infinite: bool,
+    /// 95 % interval of the figure.
+    pub interval: Option<Interval>,
     /// Why it is met or missed, where the number alone does not say.
     pub note: Option<String>,
 }
@@ -48,23 +51,42 @@ enum Found {
 
 /// Holds every target against its figure.
 pub(crate) fn judge(targets: &[PlannedTarget], case: &Case<'_>) -> Vec<JudgedTarget> {
-    targets.iter().map(|planned| judge_one(planned, case)).collect()
+    let slices = Slices::count(case);
+    targets.iter().map(|planned| judge_one(planned, case, &slices)).collect()
 }
 
-fn judge_one(planned: &PlannedTarget, case: &Case<'_>) -> JudgedTarget {
+fn judge_one(planned: &PlannedTarget, case: &Case<'_>, slices: &Slices<'_>) -> JudgedTarget {
     let target = &planned.target;
     let (value, met, note) = match find(target, case) {
         Found::Known { value, met, note } => (Some(value), Some(met), note),
         Found::Unknown(why) => (None, None, Some(why)),
     };
     let infinite = value.is_some_and(f64::is_infinite);
+    let value = value.filter(|value| value.is_finite());
+    let group = match &target.class {
+        None => Some(&case.groups.total),
+        Some(class) => case.groups.class(class),
+    };
+    let interval = value.and(group).and_then(|group| slices.interval(target, group));
+    let known = |end: f64| end.is_finite().then_some(end);
     let result = TargetResult {
         target: target.to_string(),
         binding: planned.binding,
-        value: value.filter(|value| value.is_finite()),
+        value,
         met,
+        margin: value.and_then(|value| margin(target, value)),
+        interval: interval.map(|interval| [known(interval.low), known(interval.high)]),
     };
-    JudgedTarget { target: target.clone(), result, infinite, note }
+    JudgedTarget { target: target.clone(), result, infinite, interval, note }
+}
+
+/// How far the value is on the good side of the bound, as a share of the bound.
+fn margin(target: &Target, value: f64) -> Option<f64> {
+    let better = match target.comparison {
+        Comparison::Below | Comparison::AtMost => target.bound - value,
+        Comparison::Above | Comparison::AtLeast => value - target.bound,
+    };
+    (target.bound > 0.0).then(|| better / target.bound)
 }
 
 fn find(target: &Target, case: &Case<'_>) -> Found {
@@ -154,7 +176,7 @@ fn value(figure: Figure, group: &Group) -> Result<f64, String> {
     })
 }
 
-fn percentile(figure: Figure) -> Option<Percentile> {
+pub(crate) fn percentile(figure: Figure) -> Option<Percentile> {
     match figure {
         Figure::P50 => Some(Percentile::P50),
         Figure::P90 => Some(Percentile::P90),
@@ -193,7 +215,7 @@ fn rate(target: &Target, group: &Group, case: &Case<'_>) -> Found {
 }
 
 /// Mean of the planned rate over the spans, arrivals a second.
-fn nominal_rate(stages: &[PlacedStage], spans: &Spans) -> f64 {
+pub(crate) fn nominal_rate(stages: &[PlacedStage], spans: &Spans) -> f64 {
     let mut arrivals = 0.0;
     for stage in stages {
         let length = (stage.to_ns.saturating_sub(stage.from_ns)) as f64;

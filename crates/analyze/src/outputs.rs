@@ -8,10 +8,10 @@ use squall_core::run_dir::write_json;
 use crate::analysis::Analysis;
 use crate::error::AnalyzeError;
 use crate::figure::{self, FigureKind, Layout};
-use crate::{locust, page};
+use crate::{junit, locust, markdown, page};
 
 /// Where to write.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Outputs {
     /// The directory of all reports; this one's is `<reports>/<run directory's name>/`.
     pub reports: PathBuf,
@@ -19,6 +19,10 @@ pub struct Outputs {
     pub csv: Option<PathBuf>,
     /// Where to put a copy of the page; `None`: nowhere.
     pub html: Option<PathBuf>,
+    /// Where to write the targets as JUnit's test cases; `None`: nowhere.
+    pub junit: Option<PathBuf>,
+    /// Where to write the verdict as Markdown; `None`: nowhere.
+    pub markdown: Option<PathBuf>,
 }
 
 /// What was written.
@@ -34,16 +38,20 @@ pub struct Written {
 
 impl Analysis {
     /// Writes `summary.json` into the run directory, the report (`report.html`, a PNG and an SVG of
-    /// each figure, `summary.json`), and what else is asked for.
+    /// each figure, `summary.json`), and what else is asked for. Joined shards keep the summaries that
+    /// they have: the run's is in the report.
     ///
     /// # Errors
     /// When a file cannot be written or a figure not drawn.
     pub fn write(&self, outputs: &Outputs) -> Result<Written, AnalyzeError> {
-        let report = outputs.reports.join(self.run.name());
+        let report = outputs.reports.join(self.name());
         let html = report.join("report.html");
         // The summary beside the rows comes first: it is what other programs wait for.
-        write_json(&self.run.summary(), &self.summary)?;
-        let mut files = vec![self.run.summary()];
+        let mut files = Vec::new();
+        if self.shards.is_empty() {
+            write_json(&self.run.summary(), &self.summary)?;
+            files.push(self.run.summary());
+        }
 
         fs::create_dir_all(&report).map_err(|source| AnalyzeError::Write { path: report.clone(), source })?;
         let summary = report.join("summary.json");
@@ -63,6 +71,14 @@ impl Analysis {
         }
         if let Some(prefix) = &outputs.csv {
             files.extend(locust::write(self, prefix)?);
+        }
+        if let Some(path) = &outputs.junit {
+            write_text(path, &junit::render(self)?)?;
+            files.push(path.clone());
+        }
+        if let Some(path) = &outputs.markdown {
+            write_text(path, &markdown::render(self))?;
+            files.push(path.clone());
         }
         Ok(Written { report, html, files })
     }

@@ -2,15 +2,16 @@
 
 use askama::Template;
 use squall_core::plan::Load;
-use squall_core::summary::{Figures, ValidityResult};
+use squall_core::summary::{Figures, Finding, ValidityResult};
 use squall_core::units::format_duration;
 
 use crate::analysis::Analysis;
 use crate::error::AnalyzeError;
+use crate::figure::tables::{self, Table};
 use crate::figure::{Drawing, FigureKind, Layout};
 use crate::locust::instant;
 use crate::number::{DASH, fixed, or_dash, percent, thousands};
-use crate::text::{target_mark, target_parts};
+use crate::text::{target_interval, target_margin, target_mark, target_parts};
 use crate::words::{verdict_sentence, verdict_word};
 
 /// What the template reads; every text is escaped there but the figures' SVG, which is ours.
@@ -22,6 +23,7 @@ struct Page {
     sentence: String,
     facts: Vec<String>,
     targets: Vec<TargetRow>,
+    findings: Vec<Finding>,
     notes: Vec<String>,
     checks: Vec<CheckRow>,
     checks_bad: usize,
@@ -40,6 +42,8 @@ struct TargetRow {
     name: String,
     value: String,
     bound: String,
+    margin: String,
+    interval: String,
     binding: bool,
     note: String,
 }
@@ -63,6 +67,8 @@ pub(crate) struct FigureBlock {
     pub(crate) description: String,
     pub(crate) wide: String,
     pub(crate) narrow: String,
+    /// Its numbers.
+    pub(crate) tables: Vec<Table>,
 }
 
 struct FailureRow {
@@ -81,7 +87,10 @@ pub(crate) fn render(analysis: &Analysis) -> Result<String, AnalyzeError> {
     let figures = FigureKind::ALL
         .into_iter()
         .map(|kind| {
-            figure_block(&kind.drawing(analysis, Layout::WIDE), &kind.drawing(analysis, Layout::NARROW))
+            let wide = kind.drawing(analysis, Layout::WIDE);
+            let mut block = figure_block(&wide, &kind.drawing(analysis, Layout::NARROW))?;
+            block.tables = tables::of(kind, analysis, &wide.panels);
+            Ok(block)
         })
         .collect::<Result<Vec<_>, AnalyzeError>>()?;
     let page = Page {
@@ -90,6 +99,7 @@ pub(crate) fn render(analysis: &Analysis) -> Result<String, AnalyzeError> {
         sentence: verdict_sentence(analysis),
         facts: facts(analysis),
         targets: targets(analysis),
+        findings: analysis.summary.findings.clone(),
         notes: analysis.notes.clone(),
         checks: checks.iter().map(check_row).collect(),
         checks_bad: checks.iter().filter(|check| check.result == ValidityResult::Invalid).count(),
@@ -110,6 +120,7 @@ pub(crate) fn figure_block(wide: &Drawing, narrow: &Drawing) -> Result<FigureBlo
         description: wide.description.clone(),
         wide: inline(&wide.svg()?),
         narrow: inline(&narrow.svg()?),
+        tables: wide.panels.iter().map(tables::of_panel).filter(|table| !table.rows.is_empty()).collect(),
     })
 }
 
@@ -159,7 +170,19 @@ fn targets(analysis: &Analysis) -> Vec<TargetRow> {
             _ => ("faint", "not known"),
         };
         let note = judged.note.clone().unwrap_or_default();
-        TargetRow { mark, class, said, name, value, bound, binding: judged.result.binding, note }
+        let or_dash = |text: Option<String>| text.unwrap_or_else(|| DASH.to_owned());
+        TargetRow {
+            mark,
+            class,
+            said,
+            name,
+            value,
+            bound,
+            margin: or_dash(target_margin(judged)),
+            interval: or_dash(target_interval(judged)),
+            binding: judged.result.binding,
+            note,
+        }
     };
     analysis.targets.iter().map(row).collect()
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{ArrowPrimitiveType, Float32Type, Int32Type, Int64Type, UInt32Type};
+use arrow_array::types::{ArrowPrimitiveType, Float32Type, Int32Type, Int64Type, UInt16Type, UInt32Type};
 use arrow_array::{Array, ArrayRef, PrimitiveArray, RecordBatch};
 use arrow_schema::{DataType, Field, FieldRef, Fields, Schema};
 use parquet::arrow::ProjectionMask;
@@ -21,7 +21,7 @@ use squall_core::run_dir::RunDir;
 
 use crate::column::{Column, NEVER, Times};
 use crate::error::AnalyzeError;
-use crate::frame::{CHUNK_ROWS, Chunk, Frame, PartRows};
+use crate::frame::{CHUNK_ROWS, Chunk, Frame, NO_FILTER, PartRows};
 
 /// A part that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,9 +99,10 @@ fn read_all(paths: &[PathBuf], columns: Columns) -> Vec<Result<Part, String>> {
 impl Columns {
     fn names(self) -> &'static [&'static str] {
         match self {
-            Self::All => {
-                &["due", "ready", "sent", "done", "class", "stage", "outcome", "recall", "code", "bytes_in"]
-            }
+            Self::All => &[
+                "due", "ready", "sent", "done", "class", "stage", "outcome", "recall", "code", "bytes_in",
+                "filter",
+            ],
             Self::Responses => &["due", "done", "class", "outcome"],
         }
     }
@@ -197,6 +198,7 @@ fn chunk(
         recall: Column::One(f32::NAN),
         code: Column::One(None),
         bytes_in: Column::One(0),
+        filter: Column::One(NO_FILTER),
     };
     if columns == Columns::Responses {
         part.stages = vec![String::new()];
@@ -214,6 +216,7 @@ fn chunk(
         recall: optional::<Float32Type, _>(batch, "recall", |recall| recall.unwrap_or(f32::NAN))?,
         code: optional::<Int32Type, _>(batch, "code", |code| code)?,
         bytes_in: optional::<UInt32Type, _>(batch, "bytes_in", Option::unwrap_or_default)?,
+        filter: optional::<UInt16Type, _>(batch, "filter", |filter| filter.unwrap_or(NO_FILTER))?,
         ..chunk
     })
 }

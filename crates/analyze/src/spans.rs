@@ -28,6 +28,12 @@ impl Spans {
         Self(spans)
     }
 
+    /// These spans.
+    #[cfg(test)]
+    pub(crate) fn from_pairs(pairs: &[(i64, i64)]) -> Self {
+        Self(pairs.to_vec())
+    }
+
     /// Whether `due_ns` is measured.
     #[inline]
     pub fn contains(&self, due_ns: i64) -> bool {

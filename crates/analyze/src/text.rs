@@ -38,6 +38,20 @@ pub fn summary(analysis: &Analysis) -> String {
         line(&row);
     }
 
+    if !analysis.summary.findings.is_empty() {
+        line("");
+        line("Diagnosis:");
+        for finding in &analysis.summary.findings {
+            line(&format!("  {} {}", if finding.problem { "!" } else { "·" }, finding.statement));
+            for evidence in &finding.evidence {
+                line(&format!("      {evidence}"));
+            }
+            if !finding.advice.is_empty() {
+                line(&format!("      → {}", finding.advice));
+            }
+        }
+    }
+
     if !analysis.targets.is_empty() {
         line("");
         let advisory = analysis.targets.iter().all(|target| !target.result.binding);
@@ -114,8 +128,45 @@ fn class_row(name: &str, figures: &Figures) -> [String; 9] {
 pub(crate) fn target_line(judged: &JudgedTarget) -> String {
     let (name, value, bound) = target_parts(judged);
     let mark = target_mark(judged);
-    let note = judged.note.as_ref().map_or_else(String::new, |note| format!(" ({note})"));
-    format!("{name}: {value} (target: {bound}) {mark}{note}")
+    let mut beside: Vec<String> = judged.note.clone().into_iter().collect();
+    beside.extend(target_margin(judged));
+    beside.extend(target_interval(judged).map(|interval| format!("95% interval {interval}")));
+    let beside = if beside.is_empty() { String::new() } else { format!(" ({})", beside.join("; ")) };
+    format!("{name}: {value} (target: {bound}) {mark}{beside}")
+}
+
+/// How far from its bound a figure is: `12% to spare` or `12% over`.
+pub(crate) fn target_margin(judged: &JudgedTarget) -> Option<String> {
+    let margin = judged.result.margin?;
+    let wants_more = matches!(judged.target.comparison, Comparison::Above | Comparison::AtLeast);
+    // Whole per cents, and tenths where they would hide which side it is on.
+    let percent = margin.abs() * 100.0;
+    let rounded = if percent >= 10.0 { percent.round() } else { (percent * 10.0).round() / 10.0 };
+    let side = match (margin >= 0.0, wants_more) {
+        (true, _) => "to spare",
+        (false, true) => "short",
+        (false, false) => "over",
+    };
+    Some(format!("{}% {side}", decimal(rounded)))
+}
+
+/// `98 to 112`: the ends of a target's interval, in its unit.
+pub(crate) fn target_interval(judged: &JudgedTarget) -> Option<String> {
+    let interval = judged.interval?;
+    let end = |number: f64| {
+        if number.is_infinite() { "∞".to_owned() } else { written(judged.target.figure, number) }
+    };
+    Some(format!("{} to {}", end(interval.low), end(interval.high)))
+}
+
+/// A figure in the unit in which people read it.
+fn written(figure: Figure, number: f64) -> String {
+    match figure {
+        figure if figure.is_latency() => format!("{}ms", decimal(number)),
+        figure if figure.is_fraction() => percent(number),
+        Figure::Recall => format!("{}", (number * 1e4).round() / 1e4),
+        _ => decimal(number).replace(',', ""),
+    }
 }
 
 /// ✓ met, ✗ missed or, for a binding target, not known; `?` not known.
@@ -144,12 +195,7 @@ pub(crate) fn target_parts(judged: &JudgedTarget) -> (String, String, String) {
         Figure::Recall => "Recall",
     };
     let name = target.class.as_ref().map_or_else(|| name.to_owned(), |class| format!("{name} ({class})"));
-    let written = |number: f64| match target.figure {
-        figure if figure.is_latency() => format!("{}ms", decimal(number)),
-        figure if figure.is_fraction() => percent(number),
-        Figure::Recall => format!("{}", (number * 1e4).round() / 1e4),
-        _ => decimal(number).replace(',', ""),
-    };
+    let written = |number: f64| written(target.figure, number);
     let value = match judged.result.value {
         _ if judged.infinite => "∞".to_owned(),
         None => DASH.to_owned(),

@@ -20,6 +20,8 @@ fn write_all(run: &RunDir) {
         reports: out.path().join("reports"),
         csv: Some(out.path().join("csv/results")),
         html: Some(out.path().join("copy.html")),
+
+        ..Outputs::default()
     };
     let written = analyze(run.path(), &Options::default()).unwrap().write(&outputs).unwrap();
     assert!(written.files.iter().all(|file| fs::metadata(file).unwrap().len() > 0), "{:?}", written.files);

@@ -2,7 +2,9 @@
 
 mod comparison;
 mod damage;
+mod findings;
 mod import;
+mod joined;
 mod judgement;
 #[path = "../benches/analyze/pairs.rs"]
 mod pairs;

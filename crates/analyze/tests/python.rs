@@ -67,7 +67,7 @@ fn every_row_reads_back_elsewhere_and_numpy_has_the_same_percentiles() {
     for (seed, failures, rate) in [(1, 0.0, 50.0), (2, 0.01, 777.0), (3, 0.3, 333.3)] {
         let (data, run) = run(&Simulation { seed, failures, rate, ..Simulation::default() });
         let analysis = analyze(run.path(), &Options::default()).unwrap();
-        let outputs = Outputs { reports: data.path().join("reports"), csv: None, html: None };
+        let outputs = Outputs { reports: data.path().join("reports"), ..Outputs::default() };
         analysis.write(&outputs).unwrap();
         let output =
             Command::new(&python).args(["-c", SCRIPT]).arg(run.path()).output().expect("python starts");

@@ -14,6 +14,8 @@ fn outputs(out: &Path) -> Outputs {
         reports: out.join("reports"),
         csv: Some(out.join("results")),
         html: Some(out.join("copy.html")),
+
+        ..Outputs::default()
     }
 }
 

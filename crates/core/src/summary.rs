@@ -150,6 +150,51 @@ pub struct TargetResult {
     pub value: Option<f64>,
     /// Whether it is met; null where the figure cannot be known.
     pub met: Option<bool>,
+    /// How far the figure is on the good side of its bound, as a share of the bound; negative where it
+    /// is missed, null where the figure cannot be known or is infinite, or the bound is 0.
+    #[serde(default)]
+    pub margin: Option<f64>,
+    /// 95 % confidence interval of the figure; an end that the rows do not set is null, as is the
+    /// whole where the run is too short for one.
+    #[serde(default)]
+    pub interval: Option<[Option<f64>; 2]>,
+}
+
+/// What a finding is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FindingKind {
+    /// Requests that failed.
+    Errors,
+    /// Fewer answers a second than asked for.
+    LowRate,
+    /// Few requests that were far slower than most.
+    Tail,
+    /// A class that slows another.
+    Starvation,
+    /// Answers with fewer hits than there must be.
+    Short,
+    /// Recall below its target.
+    Recall,
+    /// A figure that moved over a long run, or that shown not to have.
+    Drift,
+    /// A slow beginning.
+    ColdStart,
+}
+
+/// Something that the figures of a run say and a table of percentiles leaves to its reader.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// What it is about.
+    pub kind: FindingKind,
+    /// Whether it is a problem; else it is good to know.
+    pub problem: bool,
+    /// What was found, one sentence.
+    pub statement: String,
+    /// The numbers that it rests on, each a sentence.
+    pub evidence: Vec<String>,
+    /// What to do; empty where nothing is to be done.
+    pub advice: String,
 }
 
 /// A span in which the server answered nobody. Its requests are failures in every figure.
@@ -188,4 +233,7 @@ pub struct Summary {
     /// When the server was gone, measured or not, in the order of time.
     #[serde(default)]
     pub outages: Vec<Outage>,
+    /// What the figures say beyond themselves, the most important first.
+    #[serde(default)]
+    pub findings: Vec<Finding>,
 }

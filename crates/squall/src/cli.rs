@@ -124,6 +124,8 @@ fn run() -> Command {
         )
         .arg(value("csv", "PREFIX").help("Also write Locust's four CSV files, PREFIX_stats.csv …").help_heading("Output"))
         .arg(value("html", "FILE").help("Also write the HTML report to FILE").help_heading("Output"))
+        .arg(junit().help_heading("Output"))
+        .arg(markdown().help_heading("Output"))
         .arg(
             value("baseline", "RUN")
                 .value_delimiter(',')
@@ -159,17 +161,29 @@ fn analyze() -> Command {
         .subcommand(import())
 }
 
-fn report_args() -> [Arg; 5] {
+fn report_args() -> [Arg; 7] {
     [
         Arg::new("run")
             .value_name("RUN")
             .required(true)
-            .help("Run directory, such as data/runs/20260501T120000Z-run"),
+            .num_args(1..)
+            .help("Run directory, such as data/runs/20260501T120000Z-run; or all the shards' directories of one run"),
         reports(),
         value("csv", "PREFIX").help("Also write Locust's four CSV files, PREFIX_stats.csv …"),
         value("html", "FILE").help("Also write the HTML report to FILE"),
+        junit(),
+        markdown(),
         format_flag("the run's summary.json"),
     ]
+}
+
+fn junit() -> Arg {
+    value("junit", "FILE").help("Also write the targets as JUnit's test cases")
+}
+
+fn markdown() -> Arg {
+    value("markdown", "FILE")
+        .help("Also write verdict, targets and what changed as Markdown, for a pull request")
 }
 
 fn compare() -> Command {

@@ -95,7 +95,13 @@ impl From<PreflightError> for Failure {
 
 impl From<AnalyzeError> for Failure {
     fn from(error: AnalyzeError) -> Self {
-        Self::failed(error)
+        let exit = match &error {
+            AnalyzeError::NotAShard(_)
+            | AnalyzeError::UnlikeShards { .. }
+            | AnalyzeError::ShardTwice { .. } => Exit::Usage,
+            _ => Exit::Failed,
+        };
+        Self { exit, error: error.into() }
     }
 }
 

@@ -153,9 +153,29 @@ pub(crate) fn make_altered(
     simulation: &Simulation,
     alter: impl FnOnce(&mut Vec<Sample>),
 ) -> Result<RunDir, RunDirError> {
+    make_part(data, simulation, Shard::WHOLE, alter)
+}
+
+/// Makes the directory of one shard.
+#[cfg(test)]
+pub(crate) fn make_shard(data: &Path, simulation: &Simulation, shard: Shard) -> Result<RunDir, RunDirError> {
+    make_part(data, simulation, shard, |rows| {
+        rows.retain(|row| {
+            let number = row.user.map_or(row.seq, u64::from);
+            number % u64::from(shard.count) == u64::from(shard.index)
+        });
+    })
+}
+
+fn make_part(
+    data: &Path,
+    simulation: &Simulation,
+    shard: Shard,
+    alter: impl FnOnce(&mut Vec<Sample>),
+) -> Result<RunDir, RunDirError> {
     let plan = plan(simulation);
     let started = Utc.with_ymd_and_hms(2026, 5, 1, 12, 30, 0).single().expect("a time that exists");
-    let run = RunDir::create(data, started, &plan.name, Shard::WHOLE)?;
+    let run = RunDir::create(data, started, &plan.name, shard)?;
     let mut rows = samples(simulation, &plan);
     alter(&mut rows);
     rows.sort_by_key(|row| row.done_ns);
@@ -165,7 +185,14 @@ pub(crate) fn make_altered(
         rows.retain(|row| row.done_ns < last);
     }
     let end_ns = rows.iter().map(|row| row.done_ns).max().unwrap_or(0);
-    run.write_record(&record(simulation, &plan, &run, &rows))?;
+    let mut record = record(simulation, &plan, &run, &rows);
+    if shard.is_part() {
+        (record.shard, record.id) = (shard, "joined".to_owned());
+        if let Some(totals) = &mut record.totals {
+            totals.planned = totals.planned.map(|planned| shard.share_of(planned));
+        }
+    }
+    run.write_record(&record)?;
     write_rows(&run, &plan, &rows)?;
     let health = health(&rows, end_ns, plan.threads, simulation.worker_busy);
     write_parquet(&run.generator(), &[health], writer_properties())?;
@@ -347,6 +374,7 @@ pub(crate) fn record(simulation: &Simulation, plan: &Plan, run: &RunDir, rows: &
 }
 
 /// What the generator saw in a second, of a worker or of the process.
+#[derive(Clone)]
 pub(crate) struct Seen {
     pub(crate) in_flight: i64,
     pub(crate) sent: i64,
@@ -356,25 +384,34 @@ pub(crate) struct Seen {
 
 /// The generator's rows, counted from the samples.
 fn health(rows: &[Sample], end_ns: i64, workers: u16, busy: f64) -> RecordBatch {
-    health_of(end_ns, workers, busy, |span, worker| {
-        let own = || rows.iter().filter(move |row| worker.is_none_or(|worker| row.worker == worker));
-        let count = |at: fn(&Sample) -> Option<i64>| {
-            own().filter(|row| at(row).is_some_and(|ns| span.contains(&ns))).count() as i64
-        };
-        let in_flight = own().filter(|row| row.sent_ns.is_some_and(|ns| ns < span.end)).count()
-            - own().filter(|row| row.sent_ns.is_some() && row.done_ns < span.end).count();
-        let mut lags: Vec<i64> = own()
-            .filter_map(|row| row.sent_ns.map(|sent| (sent, sent - row.ready_ns)))
-            .filter(|(sent, _)| span.contains(sent))
-            .map(|(_, lag)| lag)
-            .collect();
-        lags.sort_unstable();
-        Seen {
-            in_flight: in_flight as i64,
-            sent: count(|row| row.sent_ns),
-            done: count(|row| Some(row.done_ns)),
-            lag_p99_ns: lags.get((lags.len() * 99).div_ceil(100).saturating_sub(1)).copied(),
+    // Sent, done, answered and the lags of each second, by worker, the process last.
+    let seconds = (end_ns / SECOND_NS + 1) as usize;
+    let mut counts = vec![vec![(0_i64, 0_i64, 0_i64, Vec::new()); seconds]; usize::from(workers) + 1];
+    let second = |ns: i64| (ns.max(0) / SECOND_NS) as usize;
+    for row in rows {
+        for of in [usize::from(row.worker), usize::from(workers)] {
+            counts[of][second(row.done_ns)].1 += 1;
+            if let Some(sent_ns) = row.sent_ns {
+                counts[of][second(row.done_ns)].2 += 1;
+                let own = &mut counts[of][second(sent_ns)];
+                own.0 += 1;
+                own.3.push(sent_ns - row.ready_ns);
+            }
         }
+    }
+    let mut seen: Vec<Vec<Seen>> = Vec::new();
+    for counts in counts {
+        let mut in_flight = 0;
+        let one = |(sent, done, answered, mut lags): (i64, i64, i64, Vec<i64>)| {
+            in_flight += sent - answered;
+            lags.sort_unstable();
+            let lag_p99_ns = lags.get((lags.len() * 99).div_ceil(100).saturating_sub(1)).copied();
+            Seen { in_flight, sent, done, lag_p99_ns }
+        };
+        seen.push(counts.into_iter().map(one).collect());
+    }
+    health_of(end_ns, workers, busy, |span, worker| {
+        seen[usize::from(worker.unwrap_or(workers))][second(span.start)].clone()
     })
 }
 

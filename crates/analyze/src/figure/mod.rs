@@ -1,9 +1,13 @@
 //! The report's figures: PNG and SVG from one drawing function.
 
 pub(crate) mod axis;
+mod heatmap;
 pub(crate) mod latency;
 mod over_time;
 pub(crate) mod panel;
+pub(crate) mod queries;
+mod server;
+pub(crate) mod tables;
 pub(crate) mod theme;
 
 use std::path::Path;
@@ -20,26 +24,51 @@ use panel::Panel;
 /// A figure of the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FigureKind {
-    /// Rate and percentiles over time.
+    /// Rate asked for and achieved.
     Rate,
+    /// Response and service time percentiles over time.
+    Times,
+    /// Response times over time, all of them.
+    Heat,
     /// Latency distribution by class.
     Latency,
+    /// Latency by filter and limit.
+    Filters,
     /// Failures over time by outcome.
     Errors,
+    /// Recall against latency.
+    Recall,
+    /// The server's own metrics over time.
+    Server,
     /// The generator over time.
     Health,
 }
 
 impl FigureKind {
     /// All, in the order of the report.
-    pub const ALL: [FigureKind; 4] = [Self::Rate, Self::Latency, Self::Errors, Self::Health];
+    pub const ALL: [FigureKind; 9] = [
+        Self::Rate,
+        Self::Times,
+        Self::Heat,
+        Self::Latency,
+        Self::Filters,
+        Self::Errors,
+        Self::Recall,
+        Self::Server,
+        Self::Health,
+    ];
 
     /// Stem of its files.
     pub fn stem(self) -> &'static str {
         match self {
             Self::Rate => "rate",
+            Self::Times => "times",
+            Self::Heat => "heatmap",
             Self::Latency => "latency",
+            Self::Filters => "filters",
             Self::Errors => "errors",
+            Self::Recall => "recall",
+            Self::Server => "server",
             Self::Health => "generator",
         }
     }
@@ -47,40 +76,62 @@ impl FigureKind {
     /// Its title.
     pub fn title(self) -> &'static str {
         match self {
-            Self::Rate => "Rate and response time over time",
+            Self::Rate => "Rate asked for and achieved",
+            Self::Times => "Response and service time over time",
+            Self::Heat => "Every response time over time",
             Self::Latency => "Response time by class",
+            Self::Filters => "Response time by filter and limit",
             Self::Errors => "Failures over time",
+            Self::Recall => "Recall against latency",
+            Self::Server => "The server's own metrics",
             Self::Health => "Health of the generator",
         }
     }
 
     fn panels(self, analysis: &Analysis, layout: Layout) -> Vec<Panel> {
         match self {
-            Self::Rate => vec![over_time::rate(analysis, layout), over_time::percentiles(analysis, layout)],
+            Self::Rate => vec![over_time::rate(analysis, layout)],
+            Self::Times => {
+                vec![over_time::percentiles(analysis, layout), over_time::service(analysis, layout)]
+            }
+            Self::Heat => vec![heatmap::heatmap(analysis, layout)],
             Self::Latency => vec![latency::percentiles_by_class(analysis, layout)],
+            Self::Filters => vec![queries::by_filter(analysis, layout)],
             Self::Errors => vec![over_time::errors(analysis, layout)],
+            Self::Recall => vec![queries::recall(analysis, layout)],
+            Self::Server => server::panels(analysis, layout),
             Self::Health => over_time::health(analysis, layout),
         }
     }
 
-    /// Rows and columns of its panels.
-    fn grid(self, layout: Layout) -> (usize, usize) {
+    /// Rows and columns of so many panels.
+    fn grid(self, panels: usize, layout: Layout) -> (usize, usize) {
         match self {
-            Self::Rate => (2, 1),
-            Self::Latency | Self::Errors => (1, 1),
-            Self::Health if layout.narrow => (4, 1),
-            Self::Health => (2, 2),
+            Self::Server | Self::Health if !layout.narrow && panels > 1 => (panels.div_ceil(2), 2),
+            _ => (panels.max(1), 1),
+        }
+    }
+
+    /// The layout that it needs: some grow with what they show, flat ones are flat.
+    fn layout(self, analysis: &Analysis, layout: Layout) -> Layout {
+        match self {
+            Self::Filters => queries::layout(analysis, layout),
+            Self::Rate | Self::Errors if !layout.narrow => Layout { height: layout.height * 5 / 9, ..layout },
+            Self::Heat | Self::Recall if !layout.narrow => Layout { height: layout.height * 7 / 9, ..layout },
+            _ => layout,
         }
     }
 
     /// The figure of a run.
     pub(crate) fn drawing(self, analysis: &Analysis, layout: Layout) -> Drawing {
+        let layout = self.layout(analysis, layout);
+        let panels = self.panels(analysis, layout);
         Drawing {
             stem: self.stem(),
             title: self.title().to_owned(),
             description: describe(self, analysis),
-            panels: self.panels(analysis, layout),
-            grid: self.grid(layout),
+            grid: self.grid(panels.len(), layout),
+            panels,
             layout,
         }
     }
@@ -164,13 +215,55 @@ fn describe(kind: FigureKind, analysis: &Analysis) -> String {
     use crate::number::{or_dash, thousands};
     let totals = &analysis.summary.totals;
     match kind {
-        FigureKind::Rate => format!(
-            "{} requests a second were answered over the measured time; response times P50 {} ms, P95 {} ms, P99 {} ms.",
-            or_dash(totals.rate),
+        FigureKind::Rate => {
+            let stages = crate::spans::placed_stages(&analysis.record.plan);
+            let named = stages.iter().filter(|stage| stage.to_ns < i64::MAX).map(|stage| {
+                format!("{} from {} to {} s", stage.name, tenths(stage.from_ns), tenths(stage.to_ns))
+            });
+            let named: Vec<String> = named.collect();
+            let stages = if named.len() > 1 { format!(" Stages: {}.", named.join(", ")) } else { String::new() };
+            format!("{} requests a second were answered over the measured time.{stages}", or_dash(totals.rate))
+        }
+        FigureKind::Times => format!(
+            "Over the measured time the response times have P50 {} ms, P95 {} ms and P99 {} ms, the service times P50 {} ms, P95 {} ms and P99 {} ms. What lies between them is waiting before the request was sent.",
             or_dash(totals.response_ms.p50),
             or_dash(totals.response_ms.p95),
-            or_dash(totals.response_ms.p99)
+            or_dash(totals.response_ms.p99),
+            or_dash(totals.service_ms.p50),
+            or_dash(totals.service_ms.p95),
+            or_dash(totals.service_ms.p99)
         ),
+        FigureKind::Heat => {
+            let longest = analysis.groups.total.response.max().map(crate::percentile::ms);
+            format!(
+                "How many answered requests took how long, by when they were due; the longest of the measured ones took {} ms.",
+                or_dash(longest)
+            )
+        }
+        FigureKind::Filters => {
+            let groups = queries::drawn(analysis);
+            match (groups.first(), groups.last()) {
+                (Some(slow), Some(fast)) if groups.len() > 1 => format!(
+                    "The slowest P95 is {} ms ({}), the fastest {} ms ({}).",
+                    or_dash(slow.p95_ms),
+                    slow.title(),
+                    or_dash(fast.p95_ms),
+                    fast.title()
+                ),
+                _ => "P50, P95 and P99 of each filter and class.".to_owned(),
+            }
+        }
+        FigureKind::Recall => match totals.recall {
+            Some(recall) => format!(
+                "Mean recall is {} over all answers with exact truth; by class and filter against the median response time.",
+                crate::number::fixed(recall, 4)
+            ),
+            None => "Recall is not known: no answer could be held against exact truth.".to_owned(),
+        },
+        FigureKind::Server => match &analysis.server.missing {
+            Some(reason) => format!("Not known: {reason}."),
+            None => "What the server's Prometheus endpoint said over the same time; nodes are added up.".to_owned(),
+        },
         FigureKind::Latency => {
             let classes = analysis.groups.classes.iter().map(|(name, group)| {
                 let times = &group.figures.response_ms;
@@ -190,4 +283,9 @@ fn describe(kind: FigureKind, analysis: &Analysis) -> String {
                 .to_owned(),
         },
     }
+}
+
+/// Seconds with one place.
+fn tenths(ns: i64) -> String {
+    crate::number::decimal((ns as f64 / 1e8).round() / 10.0)
 }

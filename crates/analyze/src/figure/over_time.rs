@@ -7,21 +7,23 @@ use super::panel::{Line, Panel, extent};
 use super::theme::{self, Layout};
 use crate::analysis::Analysis;
 use crate::health::HealthSecond;
+use crate::heat::ServiceTimes;
 use crate::percentile::ms;
 use crate::series::Bucket;
+use squall_core::schedule::StageKind;
 
 /// Most ticks of a time axis.
 fn time_ticks(layout: Layout) -> usize {
     if layout.narrow { 5 } else { 10 }
 }
 
-fn time_axis(analysis: &Analysis, layout: Layout) -> Axis {
+pub(crate) fn time_axis(analysis: &Analysis, layout: Layout) -> Axis {
     let end_ns = analysis.series.buckets.last().map_or(0, |bucket| bucket.to_ns);
     Axis::time(end_ns as f64 / 1e9, time_ticks(layout))
 }
 
 /// The spans, in seconds, that the figures leave out.
-fn not_measured(analysis: &Analysis) -> Vec<(f64, f64)> {
+pub(crate) fn not_measured(analysis: &Analysis) -> Vec<(f64, f64)> {
     let end_ns = analysis.series.buckets.last().map_or(0, |bucket| bucket.to_ns);
     let mut shaded = Vec::new();
     let mut from = 0;
@@ -40,7 +42,39 @@ fn middle_s(bucket: &Bucket) -> f64 {
     (bucket.from_ns + bucket.to_ns) as f64 / 2e9
 }
 
-fn panel(analysis: &Analysis, layout: Layout, title: &str, y: Axis, lines: Vec<Line>) -> Panel {
+/// A line with one point each.
+pub(crate) fn middle_line(
+    name: &str,
+    color: plotters::style::RGBColor,
+    points: impl IntoIterator<Item = (f64, Option<f64>)>,
+) -> Line {
+    Line::through(name, color, points)
+}
+
+/// Every other measured stage, where there are several, and the server's outages.
+pub(crate) fn stage_lines(analysis: &Analysis) -> Vec<Line> {
+    let stages = crate::spans::placed_stages(&analysis.record.plan);
+    let measured: Vec<_> = stages.iter().filter(|stage| stage.kind == StageKind::Steady).collect();
+    let end_ns = analysis.series.buckets.last().map_or(0, |bucket| bucket.to_ns);
+    let seconds = |ns: i64| ns.min(end_ns) as f64 / 1e9;
+    let every_other = measured.iter().skip(1).step_by(2).filter(|stage| stage.from_ns < end_ns);
+    let stages = every_other.map(|stage| (seconds(stage.from_ns), seconds(stage.to_ns)));
+    let outages = analysis.summary.outages.iter();
+    let gone = outages.map(|outage| (seconds(outage.from_ns), seconds(outage.to_ns)));
+    vec![
+        Line::spans("every other stage", theme::STAGE, stages),
+        Line::spans("server gone", theme::OUTAGE, gone),
+    ]
+}
+
+pub(crate) fn panel(
+    analysis: &Analysis,
+    layout: Layout,
+    title: &str,
+    y: Axis,
+    mut lines: Vec<Line>,
+) -> Panel {
+    lines.extend(stage_lines(analysis));
     Panel {
         title: title.to_owned(),
         x: time_axis(analysis, layout),
@@ -90,11 +124,28 @@ pub(crate) fn percentiles(analysis: &Analysis, layout: Layout) -> Panel {
         line("P95", theme::BLUE, |bucket| bucket.p95_ms),
         line("P99", theme::VERMILION, |bucket| bucket.p99_ms),
     ];
+    times(analysis, layout, "Response time (from due to done) by due time", lines)
+}
+
+/// Service time percentiles by the time at which requests were due.
+pub(crate) fn service(analysis: &Analysis, layout: Layout) -> Panel {
+    let line = |name: &str, color, get: fn(&ServiceTimes) -> Option<f64>| {
+        let buckets = analysis.series.buckets.iter().zip(&analysis.service);
+        Line::through(name, color, buckets.map(|(bucket, times)| (middle_s(bucket), get(times))))
+    };
+    let lines = vec![
+        line("P50", theme::GREEN, |times| times.p50_ms),
+        line("P95", theme::BLUE, |times| times.p95_ms),
+        line("P99", theme::VERMILION, |times| times.p99_ms),
+    ];
+    times(analysis, layout, "Service time (from sent to done) by due time", lines)
+}
+
+fn times(analysis: &Analysis, layout: Layout, title: &str, lines: Vec<Line>) -> Panel {
     let (smallest, largest) = extent(&lines);
     let y = Axis::fitting(smallest, largest, 6);
     let scale = if y.log { ", logarithmic" } else { "" };
-    let title = format!("Response time by due time, ms{scale}");
-    panel(analysis, layout, &title, y, lines)
+    panel(analysis, layout, &format!("{title}, ms{scale}"), y, lines)
 }
 
 /// Failures a second by outcome.

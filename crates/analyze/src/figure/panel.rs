@@ -10,12 +10,28 @@ use super::theme;
 /// An area to draw on.
 pub(crate) type Area<DB> = DrawingArea<DB, Shift>;
 
+/// How the segments of a line are drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// A stroke through the points of each segment.
+    #[default]
+    Stroke,
+    /// A dot at each point.
+    Dots,
+    /// A filled rectangle between the two points of each segment.
+    Cells,
+    /// A filled span of x over the whole height, below everything else, from the first to the last point of
+    /// each segment.
+    Spans,
+}
+
 /// A line of a panel; a gap divides it into segments.
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
     pub(crate) name: String,
     pub(crate) color: RGBColor,
     pub(crate) segments: Vec<Vec<(f64, f64)>>,
+    pub(crate) shape: Shape,
 }
 
 impl Line {
@@ -34,7 +50,17 @@ impl Line {
             }
         }
         segments.retain(|segment| !segment.is_empty());
-        Self { name: name.into(), color, segments }
+        Self { name: name.into(), color, segments, shape: Shape::Stroke }
+    }
+
+    /// Spans of x.
+    pub(crate) fn spans(
+        name: impl Into<String>,
+        color: RGBColor,
+        spans: impl IntoIterator<Item = (f64, f64)>,
+    ) -> Self {
+        let segments = spans.into_iter().map(|(from, to)| vec![(from, 0.0), (to, 0.0)]).collect();
+        Self { name: name.into(), color, segments, shape: Shape::Spans }
     }
 
     /// All values.
@@ -99,6 +125,14 @@ impl Panel {
                 theme::SHADE,
             )?;
         }
+        for span in self.lines.iter().filter(|line| line.shape == Shape::Spans) {
+            for segment in &span.segments {
+                let (Some(first), Some(last)) = (segment.first(), segment.last()) else { continue };
+                let (from, to) = (plot.x(&self.x, first.0), plot.x(&self.x, last.0));
+                // A short outage must be seen, too.
+                draw.rectangle((from, plot.top), (to.max(from + 2), plot.bottom), span.color)?;
+            }
+        }
         for band in &self.bands {
             let upper = band.points.iter().map(|&(x, _, high)| (plot.x(&self.x, x), plot.y(&self.y, high)));
             let lower =
@@ -136,13 +170,22 @@ impl Panel {
             for segment in &line.segments {
                 let points: Vec<(i32, i32)> =
                     segment.iter().map(|&(x, y)| (plot.x(&self.x, x), plot.y(&self.y, y))).collect();
-                match points.as_slice() {
-                    [point] => draw.dot(*point, line.color)?,
+                match (line.shape, points.as_slice()) {
+                    (Shape::Spans, _) => {}
+                    (Shape::Cells, [(left, bottom), (right, top)]) => {
+                        draw.rectangle((*left, *top), (*right, *bottom), line.color)?;
+                    }
+                    (Shape::Dots, points) => {
+                        for point in points {
+                            draw.marker(*point, line.color)?;
+                        }
+                    }
+                    (_, [point]) => draw.dot(*point, line.color)?,
                     _ => draw.line(points, line.color, 3)?,
                 }
             }
         }
-        if self.lines.iter().all(|line| line.segments.is_empty()) {
+        if self.lines.iter().all(|line| line.segments.is_empty() || line.shape == Shape::Spans) {
             let middle = ((plot.left + plot.right) / 2, (plot.top + plot.bottom) / 2);
             draw.text(self.empty, middle, HPos::Center, theme::FAINT)?;
         }
@@ -158,7 +201,13 @@ impl Panel {
             if end > width {
                 break;
             }
-            draw.line(vec![(x, y), (x + text, y)], line.color, 4)?;
+            match line.shape {
+                Shape::Stroke => draw.line(vec![(x, y), (x + text, y)], line.color, 4)?,
+                Shape::Dots => draw.marker((x + text / 2, y), line.color)?,
+                Shape::Cells | Shape::Spans => {
+                    draw.rectangle((x, y - text / 3), (x + text, y + text / 3), line.color)?;
+                }
+            }
             draw.text(&line.name, (x + text + text / 2, y), HPos::Left, theme::INK)?;
             x = end + text;
         }
@@ -237,6 +286,11 @@ impl<DB: DrawingBackend> Pen<'_, DB> {
 
     fn polygon(&self, points: Vec<(i32, i32)>, color: RGBColor) -> Result<(), String> {
         self.area.draw(&Polygon::new(points, color.filled())).map_err(|error| error.to_string())
+    }
+
+    fn marker(&self, at: (i32, i32), color: RGBColor) -> Result<(), String> {
+        let radius = (self.text / 4).max(3);
+        self.area.draw(&Circle::new(at, radius, color.filled())).map_err(|error| error.to_string())
     }
 
     fn dot(&self, at: (i32, i32), color: RGBColor) -> Result<(), String> {

@@ -20,6 +20,19 @@ pub(crate) const FAINT: RGBColor = RGBColor(0x57, 0x60, 0x6A);
 pub(crate) const GRID: RGBColor = RGBColor(0xD8, 0xDE, 0xE4);
 /// Time that is not measured.
 pub(crate) const SHADE: RGBColor = RGBColor(0xEE, 0xF0, 0xF2);
+/// Every other stage.
+pub(crate) const STAGE: RGBColor = RGBColor(0xF3, 0xF1, 0xE7);
+/// Counts, from few to many: one hue, each step darker, as people with any colour vision see it.
+pub(crate) const HEAT: [RGBColor; 6] = [
+    RGBColor(0xD6, 0xE6, 0xF2),
+    RGBColor(0xA9, 0xCC, 0xE3),
+    RGBColor(0x6F, 0xAA, 0xD0),
+    RGBColor(0x3A, 0x85, 0xB9),
+    RGBColor(0x14, 0x5F, 0x95),
+    RGBColor(0x08, 0x3A, 0x63),
+];
+/// Time in which the server was gone.
+pub(crate) const OUTAGE: RGBColor = RGBColor(0xF7, 0xD9, 0xD5);
 /// An interval around a blue line.
 pub(crate) const BAND: RGBColor = RGBColor(0xCF, 0xE3, 0xF1);
 /// Ground of a figure.

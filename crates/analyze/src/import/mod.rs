@@ -106,6 +106,7 @@ fn store(found: Found, options: &ImportOptions) -> Result<Imported, ImportError>
         stages: BTreeMap::new(),
         targets: Vec::new(),
         outages: Vec::new(),
+        findings: Vec::new(),
     };
     write_json(&run.path().join("summary.json"), &summary)?;
     Ok(Imported { directory: run.path().to_owned(), summary })

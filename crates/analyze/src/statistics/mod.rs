@@ -18,6 +18,7 @@ pub(crate) mod discovery;
 pub(crate) mod edivisive;
 pub(crate) mod long_run;
 pub(crate) mod sample;
+pub(crate) mod theil_sen;
 pub(crate) mod within;
 
 pub(crate) use compared::shift;

@@ -21,9 +21,10 @@ pub(crate) fn execute(matches: &ArgMatches) -> Result<Exit, Failure> {
 }
 
 fn execute_report(matches: &ArgMatches) -> Result<Exit, Failure> {
-    let run = matches.get_one::<String>("run").expect("clap requires it");
+    let runs: Vec<&Path> =
+        matches.get_many::<String>("run").expect("clap requires it").map(Path::new).collect();
     let reports = matches.get_one::<String>("reports").expect("it has a default");
-    let analysis = report(Path::new(run), Path::new(reports), matches)?;
+    let analysis = report(&runs, Path::new(reports), matches)?;
     // A run that was stopped was judged when it was; here the report is what was asked for.
     Ok(match verdict_exit(&analysis.summary) {
         Exit::Interrupted => Exit::Done,
@@ -31,11 +32,17 @@ fn execute_report(matches: &ArgMatches) -> Result<Exit, Failure> {
     })
 }
 
-/// Analyses the run, writes all that was asked for and prints the summary.
-pub(crate) fn report(run: &Path, reports: &Path, matches: &ArgMatches) -> Result<Analysis, Failure> {
-    let analysis = squall_analyze::analyze(run, &Options::default())?;
+/// Analyses the run, or the shards of one, writes all that was asked for and prints the summary.
+pub(crate) fn report(runs: &[&Path], reports: &Path, matches: &ArgMatches) -> Result<Analysis, Failure> {
+    let analysis = squall_analyze::analyze_runs(runs, &Options::default())?;
     let path = |name: &str| matches.try_get_one::<String>(name).ok().flatten().map(PathBuf::from);
-    let outputs = Outputs { reports: reports.to_owned(), csv: path("csv"), html: path("html") };
+    let outputs = Outputs {
+        reports: reports.to_owned(),
+        csv: path("csv"),
+        html: path("html"),
+        junit: path("junit"),
+        markdown: path("markdown"),
+    };
     let written = analysis.write(&outputs)?;
     let json = matches.try_get_one::<String>("format").ok().flatten().is_some_and(|format| format == "json");
     if json {
@@ -43,7 +50,9 @@ pub(crate) fn report(run: &Path, reports: &Path, matches: &ArgMatches) -> Result
     }
     eprint!("\n{}", squall_analyze::text::summary(&analysis));
     eprintln!("\nReport:  {}", written.html.display());
-    eprintln!("Rows:    {}", run.join("requests").display());
+    for run in runs {
+        eprintln!("Rows:    {}", run.join("requests").display());
+    }
     Ok(analysis)
 }
 

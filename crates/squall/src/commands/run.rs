@@ -88,7 +88,7 @@ pub(crate) async fn drive(
             None => return Err(error.into()),
         },
     };
-    let analysis = report(&run_dir, &reports, matches);
+    let analysis = report(&[&run_dir], &reports, matches);
     if let Some(error) = failure {
         return Err(error.into());
     }
