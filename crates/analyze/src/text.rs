@@ -138,6 +138,10 @@ pub(crate) fn target_line(judged: &JudgedTarget) -> String {
 /// How far from its bound a figure is: `12% to spare` or `12% over`.
 pub(crate) fn target_margin(judged: &JudgedTarget) -> Option<String> {
     let margin = judged.result.margin?;
+    if margin < 0.0 && judged.result.met == Some(true) {
+        // An open loop's rate is met by its arrivals, which chance makes a few more or fewer.
+        return None;
+    }
     let wants_more = matches!(judged.target.comparison, Comparison::Above | Comparison::AtLeast);
     // Whole per cents, and tenths where they would hide which side it is on.
     let percent = margin.abs() * 100.0;
