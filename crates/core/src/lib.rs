@@ -26,6 +26,7 @@ pub mod config;
 pub mod dataset;
 pub mod describe;
 pub mod filter;
+pub mod find_max;
 pub mod generator;
 pub mod identity;
 pub mod keys;

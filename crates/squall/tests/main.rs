@@ -5,6 +5,7 @@ mod comparison;
 mod demo;
 mod disk;
 mod endurance;
+mod find_max;
 mod history;
 mod interrupted;
 mod killed_run;

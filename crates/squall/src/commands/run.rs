@@ -17,13 +17,14 @@ use squall_run::{Event, Options, RunError, RunReport, Stop, StopHandle};
 
 use crate::commands::analyze::{report, verdict_exit};
 use crate::commands::baseline::Baseline;
+use crate::commands::find_max::{self, FindMaxConfig};
 use crate::commands::setup::endpoint;
 use crate::exit::{Exit, Failure};
 use crate::layers;
 use crate::signals::{Asked, Signals};
 
 /// Time that answers have after SIGTERM, at most: whoever sends it soon sends SIGKILL.
-const TERMINATE_DRAIN: Duration = Duration::from_secs(10);
+pub(crate) const TERMINATE_DRAIN: Duration = Duration::from_secs(10);
 
 pub(crate) async fn execute(matches: &ArgMatches) -> Result<Exit, Failure> {
     refuse_distributed(matches)?;
@@ -33,13 +34,20 @@ pub(crate) async fn execute(matches: &ArgMatches) -> Result<Exit, Failure> {
     if let Some(file) = matches.get_one::<String>("file") {
         notes.push(format!("-f {file} has no effect: Squall's workload is built in, and settings change it"));
     }
-    for note in notes.iter().chain(&config.notes) {
+    let find_max = find_max::asked(matches, &settings, &config)?;
+    // What is to be said of the load is not of the search's.
+    let of_the_load = if find_max.is_some() { &[][..] } else { &config.notes };
+    for note in notes.iter().chain(of_the_load) {
         eprintln!("note: {note}");
     }
     if matches.get_flag("dry-run") {
-        return dry_run(&settings, &config, matches);
+        let first_step = find_max.as_ref().map(FindMaxConfig::first_step);
+        return dry_run(&settings, first_step.as_ref().unwrap_or(&config), matches);
     }
     let endpoint = endpoint(&config.plan.server, &settings)?;
+    if let Some(find_max) = find_max {
+        return find_max.search(endpoint, matches).await;
+    }
     drive(config, endpoint, matches).await
 }
 
@@ -110,7 +118,7 @@ pub(crate) async fn drive(
 }
 
 /// What queries are drawn from: what the collection was filled with decides.
-fn query_source(identity: Option<&Identity>) -> Option<String> {
+pub(crate) fn query_source(identity: Option<&Identity>) -> Option<String> {
     let identity = identity?;
     match Dataset::from_id(&identity.dataset) {
         Ok(dataset) => dataset.query_source(),
@@ -140,7 +148,7 @@ fn refuse_distributed(matches: &ArgMatches) -> Result<(), Failure> {
 }
 
 /// Whether a directory can be written to, before any load is made for nothing.
-fn writable(directory: &Path) -> Result<(), Failure> {
+pub(crate) fn writable(directory: &Path) -> Result<(), Failure> {
     let probe = directory.join(format!(".squall-{}", std::process::id()));
     std::fs::create_dir_all(directory)
         .and_then(|()| std::fs::write(&probe, b""))
