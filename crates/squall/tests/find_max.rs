@@ -12,17 +12,17 @@ fn fill(place: &Workplace, uri: &str) {
 }
 
 #[test]
-fn the_knee_of_a_server_with_four_slots_is_found() {
+fn the_knee_of_a_server_with_twenty_slots_is_found() {
     let place = Workplace::new();
-    // 4 ÷ 20 ms = 200/s.
-    let sandbox = SandboxProcess::start(&["--engine", "null", "--slots", "4", "--latency", "fixed:20ms"]);
+    // 20 ÷ 100 ms = 200/s; at such times a busy machine delays the generator by little.
+    let sandbox = SandboxProcess::start(&["--engine", "null", "--slots", "20", "--latency", "fixed:100ms"]);
     let uri = &sandbox.uri;
     fill(&place, uri);
     let words = format!(
         "run --uri {uri} --rate 50 --arrivals even --class hot=common:1:10 --name knee {PACE} --format json --find-max"
     );
     let mut words: Vec<&str> = words.split_whitespace().collect();
-    words.push("p95 < 200ms");
+    words.push("p95 < 400ms");
     let done = crate::support::Done::from(place.squall(words).output().unwrap());
     let found: Value = done.json();
     let steps = found["steps"].as_array().unwrap();

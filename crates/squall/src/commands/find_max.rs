@@ -153,7 +153,8 @@ impl FindMaxConfig {
             steps,
         };
         let first = found.steps.first().and_then(|step| step.run.file_name());
-        let name = format!("find-max-{}", first.map_or("none".into(), |name| name.to_string_lossy()));
+        let first = first.map_or("none".into(), |name| name.to_string_lossy());
+        let name = format!("find-max-{}", first.trim_end_matches("-step-1"));
         let kept = data.join("find-max").join(format!("{name}.json"));
         std::fs::create_dir_all(data.join("find-max")).map_err(Failure::failed)?;
         write_json(&kept, &found).map_err(Failure::failed)?;
