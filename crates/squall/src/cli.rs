@@ -120,7 +120,7 @@ fn run() -> Command {
         .arg(
             value("find-max", "TARGET")
                 .help("Find the highest rate at which a bound such as 'p99 < 120ms' holds, from --rate (else 100/s) on: steps of 15 s and more, each a run of its own; exit code 3 where none holds it")
-                .conflicts_with_all(["csv", "html", "baseline", "fail-on"])
+                .conflicts_with_all(["csv", "html", "junit", "markdown", "baseline", "fail-on"])
                 .help_heading("Load"),
         )
         .arg(value("find-max-pace", "FACTOR").value_parser(value_parser!(f64)).requires("find-max").hide(true))

@@ -258,7 +258,8 @@ impl FindMaxConfig {
         let report = done.map_err(broke)??;
         let seen = watching.join().unwrap_or_default();
         let analysis = analyze(&report.run_dir, &AnalyzeOptions::default())?;
-        analysis.write(&Outputs { reports: config.reports.clone(), csv: None, html: None })?;
+        let reports = config.reports.clone();
+        analysis.write(&Outputs { reports, ..Outputs::default() })?;
         if interrupted || report.state == RunState::Failed {
             return Ok(None);
         }
