@@ -7,6 +7,7 @@
 mod analyze;
 mod bar;
 mod measure;
+mod null_sandbox;
 mod pinned;
 mod report;
 mod run;

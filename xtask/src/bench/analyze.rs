@@ -11,7 +11,7 @@ use anyhow::{Context, bail, ensure};
 use super::{
     measure::Stopwatch,
     of_crate,
-    report::{Machine, Report},
+    report::{self, Machine, Report},
     setup::{built, pin},
 };
 use crate::{provision, workspace};
@@ -63,9 +63,6 @@ struct Bench<'a> {
     stopwatch: Stopwatch<'a>,
 }
 
-/// Measures a part and puts its figures in the report.
-type Measure = fn(&Bench<'_>, &mut Report) -> anyhow::Result<()>;
-
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     ensure!(args.pairs > 0 && args.rows > 0 && args.duckdb_rows > 0, "--pairs and --rows must be at least 1");
     let dir = workspace::target_dir()?.join("xtask-bench");
@@ -75,24 +72,15 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let json = args.json.clone().unwrap_or_else(|| dir.join("analyze.json"));
     let json = std::path::absolute(&json).context("--json is no usable path")?;
     println!("on cores {:?}, load average {:?}", machine.cores, machine.load_before);
-    let mut report = Report::new("analyze", machine);
+    let report = Report::new("analyze", machine);
     let bench = Bench { args, stopwatch: Stopwatch { python: &python, dir } };
-    let parts: [(Part, &str, Measure); 4] = [
+    let parts: [report::Part<Part, Bench<'_>>; 4] = [
         (Part::Rows, "large runs", rows::measure),
         (Part::History, "a trend of 1,000 runs", history::measure),
         (Part::Changes, "change points beside Apache Otava", changes::measure),
         (Part::Statistics, "statistics", statistics),
     ];
-    for (part, name, measure) in parts {
-        if args.only.is_empty() || args.only.contains(&part) {
-            println!("\n==> {name}");
-            if let Err(error) = measure(&bench, &mut report) {
-                report.missing(name, &error);
-            }
-        }
-    }
-    report.close(&json)?;
-    Ok(if report.is_met() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    report.measure(&bench, &parts, &args.only, &json)
 }
 
 /// The simulations, which are a bench of the crate and print their own bars.

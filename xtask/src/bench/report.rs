@@ -1,6 +1,6 @@
 //! What a bench found: a table to read and a JSON file to keep.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, process::ExitCode};
 
 use anyhow::Context;
 use serde::Serialize;
@@ -47,7 +47,32 @@ pub(super) struct Report {
     notes: Vec<String>,
 }
 
+/// A part of a bench: its name on the command line, its title, and what measures it and puts its figures in
+/// the report.
+pub(super) type Part<P, B> = (P, &'static str, fn(&B, &mut Report) -> anyhow::Result<()>);
+
 impl Report {
+    /// Measures the parts that `only` names, all where it names none, and closes the report; the exit code
+    /// tells whether every bar was met.
+    pub(super) fn measure<P: PartialEq, B>(
+        mut self,
+        bench: &B,
+        parts: &[Part<P, B>],
+        only: &[P],
+        json: &Path,
+    ) -> anyhow::Result<ExitCode> {
+        for (part, name, measure) in parts {
+            if only.is_empty() || only.contains(part) {
+                println!("\n==> {name}");
+                if let Err(error) = measure(bench, &mut self) {
+                    self.missing(name, &error);
+                }
+            }
+        }
+        self.close(json)?;
+        Ok(if self.is_met() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
     pub(super) fn new(bench: &'static str, machine: Machine) -> Self {
         Self { bench, machine, rows: Vec::new(), bars: Vec::new(), missing: Vec::new(), notes: Vec::new() }
     }

@@ -13,7 +13,7 @@ use anyhow::{Context, ensure};
 use super::{
     measure::Stopwatch,
     pinned::Cores,
-    report::{Machine, Report},
+    report::{self, Machine, Report},
     setup::built,
 };
 use crate::{
@@ -107,27 +107,15 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let json = std::path::absolute(&json).context("--json is no usable path")?;
     println!("generator on {generator:?}, server on {server:?}, load average {:?}", machine.load_before);
 
-    let mut report = Report::new("run", machine);
+    let report = Report::new("run", machine);
     let stopwatch = Stopwatch { python: &python, dir };
     let bench = Bench { args, squall, load, search_bytes, rivals, stopwatch, generator, server, cores };
-    let parts: [(Part, &str, Measure); 5] = [
+    let parts: [report::Part<Part, Bench<'_>>; 5] = [
         (Part::Grpc, "gRPC, beside h2load and pymilvus", parts::grpc),
         (Part::Rest, "REST, beside wrk", parts::rest),
         (Part::Recorder, "recorder", parts::recorder),
         (Part::Lag, "lag at 5,000/s", parts::lag),
         (Part::Threads, "two threads", parts::threads),
     ];
-    for (part, name, measure) in parts {
-        if args.only.is_empty() || args.only.contains(&part) {
-            println!("\n==> {name}");
-            if let Err(error) = measure(&bench, &mut report) {
-                report.missing(name, &error);
-            }
-        }
-    }
-    report.close(&json)?;
-    Ok(if report.is_met() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    report.measure(&bench, &parts, &args.only, &json)
 }
-
-/// Measures a part and puts its figures in the report.
-type Measure = fn(&Bench<'_>, &mut Report) -> anyhow::Result<()>;

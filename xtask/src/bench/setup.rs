@@ -14,7 +14,7 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use super::{
     measure::Stopwatch,
-    report::{Machine, Report},
+    report::{self, Machine, Report},
 };
 use crate::{
     provision,
@@ -112,28 +112,16 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let json = std::path::absolute(&json).context("--json is no usable path")?;
     println!("on cores {:?}, load average {:?}", machine.cores, machine.load_before);
 
-    let mut report = Report::new("setup", machine);
+    let report = Report::new("setup", machine);
     let bench = Bench { args, squall, stopwatch: Stopwatch { python: &python, dir: dir.clone() } };
-    let parts: [(Part, &str, Measure); 4] = [
+    let parts: [report::Part<Part, Bench<'_>>; 4] = [
         (Part::Client, "client on the null sandbox", loading::client),
         (Part::Memory, "memory", memory::measure),
         (Part::Truth, "exact neighbours", truth::measure),
         (Part::Milvus, "Milvus 2.3.5", loading::on_milvus),
     ];
-    for (part, name, measure) in parts {
-        if args.only.is_empty() || args.only.contains(&part) {
-            println!("\n==> {name}");
-            if let Err(error) = measure(&bench, &mut report) {
-                report.missing(name, &error);
-            }
-        }
-    }
-    report.close(&json)?;
-    Ok(if report.is_met() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    report.measure(&bench, &parts, &args.only, &json)
 }
-
-/// Measures a part and puts its figures in the report.
-type Measure = fn(&Bench<'_>, &mut Report) -> anyhow::Result<()>;
 
 /// Builds a program of the workspace, or an example of the crates that have some; its path.
 pub(super) fn built(name: &str) -> anyhow::Result<PathBuf> {

@@ -121,7 +121,9 @@ pub(super) fn run(
     let common = format!(
         "--uri {} --collection-name {COLLECTION} --transport {} --threads {} --connections {connections} \
          --run-time {seconds}s --seed 42",
-        sandbox.uri, load.transport, load.threads
+        sandbox.uri(),
+        load.transport,
+        load.threads
     );
     words.extend(common.split_whitespace().map(str::to_owned));
     words.extend(["--data".to_owned(), data.display().to_string()]);

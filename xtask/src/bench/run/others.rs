@@ -20,7 +20,7 @@ pub(super) fn body(bench: &Bench<'_>, sandbox: &Sandbox, transport: &str) -> any
     let file = bench.stopwatch.dir.join(format!("search-{transport}.bin"));
     let limit = LIMIT.to_string();
     let mut command = Command::new(&bench.search_bytes);
-    workspace::output(command.args([&sandbox.uri, transport, COLLECTION, &limit]).arg(&file))?;
+    workspace::output(command.args([sandbox.uri(), transport, COLLECTION, &limit]).arg(&file))?;
     let length = fs::metadata(&file).context("the body was not written")?.len();
     Ok((file, length))
 }
@@ -35,7 +35,7 @@ pub(super) fn h2load(bench: &Bench<'_>, sandbox: &Sandbox, body: &Path) -> anyho
         format!("--data={}", body.display()),
         "--header=content-type: application/grpc".to_owned(),
         "--header=te: trailers".to_owned(),
-        format!("{}/milvus.proto.milvus.MilvusService/Search", sandbox.uri),
+        format!("{}/milvus.proto.milvus.MilvusService/Search", sandbox.uri()),
     ];
     let (done, stdout) = measured(bench, sandbox, &bench.rivals.h2load, &words)?;
     // requests: 12 total, 13 started, 12 done, 12 succeeded, 0 failed, 0 errored, 0 timeout
@@ -70,7 +70,7 @@ pub(super) fn wrk(bench: &Bench<'_>, sandbox: &Sandbox, body: &Path) -> anyhow::
         format!("--connections={IN_FLIGHT}"),
         format!("--duration={}s", bench.args.seconds),
         format!("--script={}", lua.display()),
-        format!("{}/v2/vectordb/entities/search", sandbox.uri),
+        format!("{}/v2/vectordb/entities/search", sandbox.uri()),
     ];
     let (done, stdout) = measured(bench, sandbox, &bench.rivals.wrk, &words)?;
     ensure!(!stdout.contains("Non-2xx") && !stdout.contains("Socket errors"), "wrk: {stdout}");
@@ -105,7 +105,7 @@ pub(super) fn pymilvus_cpu_us(bench: &Bench<'_>, sandbox: &Sandbox) -> anyhow::R
     let seconds = bench.args.seconds.min(4);
     let line = format!(
         "--uri {} --collection {COLLECTION} --dimension {DIMENSION} --limit {LIMIT} --seconds {seconds}",
-        sandbox.uri
+        sandbox.uri()
     );
     let mut command = Command::new(&bench.stopwatch.python.interpreter);
     command.arg(script("pymilvus_search.py")).args(line.split_whitespace());

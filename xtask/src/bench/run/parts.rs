@@ -98,7 +98,8 @@ fn whole_command(bench: &Bench<'_>, sandbox: &Sandbox, report: &mut Report) -> a
         "run --uri {} --collection-name {COLLECTION} --users {IN_FLIGHT} --spawn-rate 100000 \
          --think-time 0 --threads 1 --connections {CONNECTIONS} --run-time {}s --class hot=common:1:{LIMIT} \
          --data run-data --reports run-reports --format json",
-        sandbox.uri, bench.args.seconds
+        sandbox.uri(),
+        bench.args.seconds
     );
     let (cost, stdout) =
         bench.generator.run(|| bench.stopwatch.run_to(&[0, 5], &bench.squall, words.split_whitespace()))?;

@@ -1,19 +1,16 @@
 //! Squall and pymilvus fill the same collection in turns, on a sandbox that throws rows away and on
 //! Milvus 2.3.5.
 
-use std::{
-    collections::BTreeMap,
-    io::{BufRead, BufReader},
-    process::{Child, Command, Stdio},
-};
+use std::{collections::BTreeMap, process::Command};
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use serde::Deserialize;
 
 use super::{
     super::{
         bar::{Bar, Bound},
         measure::script,
+        null_sandbox::NullSandbox,
         report::Report,
         spread::Spread,
     },
@@ -59,7 +56,7 @@ impl Fill {
 
 /// CPU of a vector and vectors a second, where the server does next to nothing.
 pub(super) fn client(bench: &Bench<'_>, report: &mut Report) -> anyhow::Result<()> {
-    let sandbox = NullSandbox::start(bench)?;
+    let sandbox = null_sandbox(bench)?;
     let batch_size = best_batch_size(bench, &sandbox.uri)?;
     let pairs = pairs(bench, &sandbox.uri, batch_size)?;
     let arrays: Vec<Fill> = (0..bench.args.pairs.min(2))
@@ -212,36 +209,7 @@ fn best_batch_size(bench: &Bench<'_>, uri: &str) -> anyhow::Result<u32> {
     Ok(best.1)
 }
 
-/// A sandbox that throws rows away, in a process of its own, which ends with this value.
-pub(super) struct NullSandbox {
-    pub(super) uri: String,
-    process: Child,
-}
-
-impl NullSandbox {
-    pub(super) fn start(bench: &Bench<'_>) -> anyhow::Result<Self> {
-        let mut process = Command::new(&bench.squall)
-            .args(["sandbox", "--engine", "null", "--port", "0", "--exit-with-stdin"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("failed to start the sandbox")?;
-        let stdout = process.stdout.take().context("the sandbox has no output")?;
-        let mut sandbox = Self { uri: String::new(), process };
-        let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line).context("failed to read the sandbox's output")?;
-        let uri = line.trim().strip_prefix("listening on ");
-        ensure!(uri.is_some(), "the sandbox did not start: {line}");
-        uri.unwrap_or_default().clone_into(&mut sandbox.uri);
-        Ok(sandbox)
-    }
-}
-
-impl Drop for NullSandbox {
-    fn drop(&mut self) {
-        // The end of its input ends the sandbox.
-        drop(self.process.stdin.take());
-        // Nothing is left to do about one that cannot be waited for.
-        let _ = self.process.wait();
-    }
+/// The sandbox, on the cores of everything else.
+pub(super) fn null_sandbox(bench: &Bench<'_>) -> anyhow::Result<NullSandbox> {
+    NullSandbox::start(&bench.squall, |command| command.spawn().context("failed to start the sandbox"))
 }

@@ -9,7 +9,7 @@ use super::{
         spread::Spread,
     },
     Bench, DIMENSION, built,
-    loading::NullSandbox,
+    loading::null_sandbox,
 };
 
 /// The most that the client may use.
@@ -18,7 +18,7 @@ const MOST_MB: f64 = 200.0;
 const FULL_ROWS: u64 = 100_000_000;
 
 pub(super) fn measure(bench: &Bench<'_>, report: &mut Report) -> anyhow::Result<()> {
-    let sandbox = NullSandbox::start(bench)?;
+    let sandbox = null_sandbox(bench)?;
     let rows = bench.args.rows;
     let line = format!(
         "setup --uri {} --collection-name memory --num-vectors {rows} --dimension {DIMENSION} --settle 0s \
