@@ -130,7 +130,11 @@ pub fn analyze_runs(paths: &[&Path], options: &Options) -> Result<Analysis, Anal
                 options,
             ))
         }
-        _ => Ok(finish(join(&runs)?, options)),
+        _ => {
+            let mut analysis = finish(join(&runs)?, options);
+            shards::tell_of_killed(&runs, &analysis.spans, &mut analysis.notes);
+            Ok(analysis)
+        }
     }
 }
 
@@ -172,7 +176,9 @@ fn join(runs: &[(RunDir, RunRecord)]) -> Result<Ingredients, AnalyzeError> {
     for (run, own) in runs {
         parts.push((own, Read::of(run, own.shard.index)?));
     }
-    let last_due = parts.iter().flat_map(|(_, read)| read.frame.rows().map(Row::due_ns)).max();
+    // Where a shard was killed the whole run ends with what it left.
+    let endless = parts.iter().filter(|(own, _)| own.totals.is_none());
+    let last_due = endless.map(|(_, read)| read.frame.rows().map(Row::due_ns).max()).min().flatten();
     let spans = Spans::of(&record, last_due);
     let (mut frame, mut unreadable, mut health) = (Frame::default(), Vec::new(), Health::default());
     let mut checks = Vec::new();

@@ -41,6 +41,14 @@ pub enum BaselineError {
     /// A name that would be taken for something else.
     #[error("`{0}` cannot name a baseline: use letters, digits, `-`, `_` and `.`")]
     Name(String),
+    /// What another tool measured.
+    #[error("{} was imported from {tool}: it has aggregates and no rows, so no run can be compared with it; name a run that Squall made", run.display())]
+    Imported {
+        /// The directory.
+        run: PathBuf,
+        /// The tool.
+        tool: String,
+    },
     /// A run that is not among the data.
     #[error("{} is not in {}: a baseline names runs of the same --data", run.display(), runs.display())]
     Elsewhere {

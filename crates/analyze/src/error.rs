@@ -15,6 +15,14 @@ pub enum AnalyzeError {
     /// There is a `run.json` and nothing else.
     #[error("{} is half a run: it has a run.json and no requests/, so there is no row to read; copy the whole directory, or run again", .0.display())]
     NoRequests(PathBuf),
+    /// What another tool measured.
+    #[error("{} was imported from {tool}: it has aggregates and no rows, so there is nothing to analyse; `squall analyze trend` shows it in its history", path.display())]
+    Imported {
+        /// The directory.
+        path: PathBuf,
+        /// The tool.
+        tool: String,
+    },
     /// No directory was named.
     #[error("no run directory is named; name one under data/runs")]
     NoRun,

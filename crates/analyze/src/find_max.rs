@@ -14,6 +14,7 @@ use crate::figure::{Drawing, Layout, theme};
 use crate::number::or_dash;
 use crate::outputs::write_text;
 use crate::page::{FigureBlock, figure_block};
+use crate::prose as filters;
 
 #[derive(Template)]
 #[template(path = "find_max.html")]

@@ -210,7 +210,8 @@ fn rate(target: &Target, group: &Group, case: &Case<'_>) -> Found {
     let answered = group.response.len();
     let met = answered as f64 >= ARRIVALS_ANSWERED * arrivals as f64;
     let share = if arrivals == 0 { 0.0 } else { answered as f64 / arrivals as f64 };
-    let note = format!("{} of {} arrivals answered", percent(share), thousands(arrivals));
+    let (only, must) = if met { ("", "") } else { ("only ", ", 99% needed") };
+    let note = format!("{only}{} of {} arrivals answered{must}", percent(share), thousands(arrivals));
     Found::Known { value: rate, met, note: Some(note) }
 }
 

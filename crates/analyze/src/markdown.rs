@@ -10,7 +10,7 @@ use squall_core::summary::{Figures, RunIdentity, Summary, Verdict};
 use crate::analysis::Analysis;
 use crate::compare::LikenessKey;
 use crate::number::{DASH, decimal, fixed, or_dash, percent};
-use crate::text::{target_interval, target_margin, target_mark, target_parts};
+use crate::text::{binding_first, target_interval, target_margin, target_mark, target_parts};
 use crate::words::{verdict_sentence, verdict_word};
 
 /// Most lines of the whole.
@@ -33,9 +33,9 @@ pub(crate) fn render(analysis: &Analysis) -> String {
         String::new(),
     ];
     if !analysis.targets.is_empty() {
-        lines.push("| | target | found | 95 % interval | bound | margin |".to_owned());
+        lines.push("| | target | found | 95% interval | bound | margin |".to_owned());
         lines.push("|---|---|--:|--:|--:|--:|".to_owned());
-        for judged in analysis.targets.iter().take(MOST_TARGETS) {
+        for judged in binding_first(&analysis.targets).into_iter().take(MOST_TARGETS) {
             let (name, value, bound) = target_parts(judged);
             let advisory = if judged.result.binding { "" } else { " (advisory)" };
             lines.push(format!(
@@ -113,7 +113,7 @@ fn changed(analysis: &Analysis) -> Vec<String> {
     let row = |what: &str, of: fn(&Figures) -> Option<f64>, shown: fn(f64) -> String, relative: bool| {
         let (then, now) = (of(then)?, of(now)?);
         let change = match relative {
-            true if then > 0.0 => format!("{:+.1} %", (now / then - 1.0) * 100.0),
+            true if then > 0.0 => format!("{:+.1}%", (now / then - 1.0) * 100.0),
             true => DASH.to_owned(),
             false => format!("{:+.2} points", (now - then) * 100.0),
         };

@@ -11,6 +11,9 @@ use crate::number::{decimal, fixed, percent, thousands};
 use crate::rows::UnreadablePart;
 use crate::spans::Spans;
 
+/// What is said of a run that was killed.
+pub(crate) const KILLED: &str = "The run was killed: rows of its last seconds may be missing, and the figures end with the last row that was written.";
+
 /// Makes the notes, the most important first.
 pub(crate) fn make(
     record: &RunRecord,
@@ -26,9 +29,7 @@ pub(crate) fn make(
         RunState::Running => {
             notes.push("The run goes on; these are the figures of the rows written so far.".to_owned());
         }
-        RunState::Interrupted if record.totals.is_none() => notes.push(
-            "The run was killed: rows of its last seconds may be missing, and the figures end with the last row that was written.".to_owned(),
-        ),
+        RunState::Interrupted if record.totals.is_none() => notes.push(KILLED.to_owned()),
         RunState::Interrupted => {
             notes.push("The run was interrupted; the figures are those of the time that it ran.".to_owned());
         }

@@ -11,7 +11,8 @@ use crate::figure::tables::{self, Table};
 use crate::figure::{Drawing, FigureKind, Layout};
 use crate::locust::instant;
 use crate::number::{DASH, fixed, or_dash, percent, thousands};
-use crate::text::{target_interval, target_margin, target_mark, target_parts};
+use crate::prose as filters;
+use crate::text::{binding_first, target_interval, target_margin, target_mark, target_parts};
 use crate::words::{verdict_sentence, verdict_word};
 
 /// What the template reads; every text is escaped there but the figures' SVG, which is ours.
@@ -25,8 +26,12 @@ struct Page {
     targets: Vec<TargetRow>,
     findings: Vec<Finding>,
     notes: Vec<String>,
+    /// Checks that a reader must know of.
     checks: Vec<CheckRow>,
     checks_bad: usize,
+    /// The others.
+    checks_fine: Vec<CheckRow>,
+    columns: [&'static str; 12],
     groups: Vec<GroupRow>,
     figures: Vec<FigureBlock>,
     failures: Vec<FailureRow>,
@@ -58,10 +63,11 @@ struct CheckRow {
 struct GroupRow {
     name: String,
     class: &'static str,
-    cells: Vec<String>,
+    /// Each with the name of its column.
+    cells: Vec<(&'static str, String)>,
 }
 
-/// A figure in a page, for wide and for narrow screens.
+/// A figure in a page, for wide and for narrow screens; a sentence alone where nothing is to be drawn.
 pub(crate) struct FigureBlock {
     pub(crate) title: String,
     pub(crate) description: String,
@@ -84,6 +90,9 @@ struct FailureRow {
 pub(crate) fn render(analysis: &Analysis) -> Result<String, AnalyzeError> {
     let record = &analysis.record;
     let checks = &analysis.summary.validity;
+    let checks_where = |wanted: &dyn Fn(ValidityResult) -> bool| -> Vec<CheckRow> {
+        checks.iter().filter(|check| wanted(check.result)).map(check_row).collect()
+    };
     let figures = FigureKind::ALL
         .into_iter()
         .map(|kind| {
@@ -101,8 +110,10 @@ pub(crate) fn render(analysis: &Analysis) -> Result<String, AnalyzeError> {
         targets: targets(analysis),
         findings: analysis.summary.findings.clone(),
         notes: analysis.notes.clone(),
-        checks: checks.iter().map(check_row).collect(),
+        checks: checks_where(&|result| result != ValidityResult::Ok),
+        checks_fine: checks_where(&|result| result == ValidityResult::Ok),
         checks_bad: checks.iter().filter(|check| check.result == ValidityResult::Invalid).count(),
+        columns: COLUMNS,
         groups: groups(analysis),
         figures,
         failures: failures(analysis),
@@ -113,14 +124,17 @@ pub(crate) fn render(analysis: &Analysis) -> Result<String, AnalyzeError> {
     Ok(page.render()?)
 }
 
-/// The figure, drawn for both.
+/// The figure, drawn for both, without its numbers.
 pub(crate) fn figure_block(wide: &Drawing, narrow: &Drawing) -> Result<FigureBlock, AnalyzeError> {
+    let drawn = |drawing: &Drawing| {
+        if wide.is_empty() { Ok(String::new()) } else { drawing.svg().map(|svg| inline(&svg)) }
+    };
     Ok(FigureBlock {
         title: wide.title.clone(),
         description: wide.description.clone(),
-        wide: inline(&wide.svg()?),
-        narrow: inline(&narrow.svg()?),
-        tables: wide.panels.iter().map(tables::of_panel).filter(|table| !table.rows.is_empty()).collect(),
+        wide: drawn(wide)?,
+        narrow: drawn(narrow)?,
+        tables: Vec::new(),
     })
 }
 
@@ -184,7 +198,7 @@ fn targets(analysis: &Analysis) -> Vec<TargetRow> {
             note,
         }
     };
-    analysis.targets.iter().map(row).collect()
+    binding_first(&analysis.targets).into_iter().map(row).collect()
 }
 
 fn check_row(check: &squall_core::summary::ValidityCheck) -> CheckRow {
@@ -195,6 +209,22 @@ fn check_row(check: &squall_core::summary::ValidityCheck) -> CheckRow {
     };
     CheckRow { class, word, name: check.check.replace('_', " "), message: check.message.clone() }
 }
+
+/// The figures of a class, times in ms.
+const COLUMNS: [&str; 12] = [
+    "requests",
+    "failures",
+    "failed",
+    "answered/s",
+    "mean ms",
+    "P50 ms",
+    "P95 ms",
+    "P99 ms",
+    "P99.9 ms",
+    "max ms",
+    "service P99 ms",
+    "recall",
+];
 
 fn groups(analysis: &Analysis) -> Vec<GroupRow> {
     let row = |name: &str, class, figures: &Figures| {
@@ -208,7 +238,7 @@ fn groups(analysis: &Analysis) -> Vec<GroupRow> {
         cells.extend([times.mean, times.p50, times.p95, times.p99, times.p999, times.max].map(or_dash));
         cells.push(or_dash(figures.service_ms.p99));
         cells.push(figures.recall.map_or_else(|| DASH.to_owned(), |recall| fixed(recall, 4)));
-        GroupRow { name: name.to_owned(), class, cells }
+        GroupRow { name: name.to_owned(), class, cells: COLUMNS.into_iter().zip(cells).collect() }
     };
     let mut rows: Vec<_> =
         analysis.groups.classes.iter().map(|(name, group)| row(name, "", &group.figures)).collect();

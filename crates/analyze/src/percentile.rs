@@ -23,7 +23,7 @@ impl Percentile {
 
     /// The percentile of that many hundredths of a per cent, at most 10,000.
     pub const fn of_hundredths(hundredths: u32) -> Self {
-        assert!(hundredths <= 10_000, "a percentile is at most 100 %");
+        assert!(hundredths <= 10_000, "a percentile is at most 100%");
         Self(hundredths)
     }
 

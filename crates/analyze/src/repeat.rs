@@ -119,8 +119,26 @@ impl Words {
         let mut words = self.variables;
         words.push("squall run".to_owned());
         words.extend(self.flags);
-        words.join(" ")
+        wrapped(&words)
     }
+}
+
+/// The words in lines that a shell reads as one.
+fn wrapped(words: &[String]) -> String {
+    const LONGEST: usize = 110;
+    let (mut text, mut length) = (String::new(), 0);
+    for (at, word) in words.iter().enumerate() {
+        let own = word.chars().count();
+        let before = match at {
+            0 => "",
+            _ if length + own > LONGEST => " \\\n    ",
+            _ => " ",
+        };
+        length = if before.len() > 1 { 4 } else { length + before.len() } + own;
+        text.push_str(before);
+        text.push_str(word);
+    }
+    text
 }
 
 fn is_default(name: &str, value: &str) -> bool {
@@ -146,5 +164,13 @@ mod tests {
         assert_eq!(quoted("p99 < 120ms"), "'p99 < 120ms'");
         assert_eq!(quoted("it's $HOME"), r"'it'\''s $HOME'");
         assert_eq!(quoted(""), "''");
+    }
+
+    #[test]
+    fn a_long_command_is_one_for_the_shell() {
+        let words: Vec<String> = (0..40).map(|word| format!("--label key={word}")).collect();
+        let text = wrapped(&words);
+        assert!(text.lines().count() > 3 && text.lines().all(|line| line.len() < 115), "{text}");
+        assert_eq!(text.replace(" \\\n    ", " "), words.join(" "));
     }
 }

@@ -8,6 +8,10 @@ use squall_core::run_record::{RunRecord, RunState, RunTotals};
 use squall_core::summary::{ValidityCheck, ValidityResult};
 
 use crate::error::AnalyzeError;
+use crate::import::imported_from;
+use crate::notes::KILLED;
+use crate::number::decimal;
+use crate::spans::Spans;
 
 /// Refuses directories that are not different shards of one run.
 pub(crate) fn alike(runs: &[(RunDir, RunRecord)]) -> Result<(), AnalyzeError> {
@@ -183,10 +187,33 @@ pub(crate) fn missing(runs: &[(RunDir, RunRecord)]) -> ValidityCheck {
     }
 }
 
+/// Says which shards were killed, in place of what is said of a run alone.
+pub(crate) fn tell_of_killed(runs: &[(RunDir, RunRecord)], spans: &Spans, notes: &mut [String]) {
+    let Some(note) = notes.iter_mut().find(|note| *note == KILLED) else { return };
+    let killed = runs.iter().map(|(_, record)| record);
+    let killed = killed
+        .filter(|record| record.totals.is_none() && record.state_now() == RunState::Interrupted)
+        .map(|record| record.shard.to_string());
+    let killed: Vec<String> = killed.collect();
+    let (shards, its, rows) = match killed.as_slice() {
+        [one] => (format!("Shard {one} was"), "its", "row"),
+        several => (format!("The shards {} were", several.join(", ")), "the first of their", "rows"),
+    };
+    let end = spans.end_ns().map_or_else(String::new, |ns| {
+        format!(", {} s after the start", decimal((ns as f64 / 1e8).round() / 10.0))
+    });
+    *note = format!(
+        "{shards} killed: the figures of the whole run end with {its} last {rows}{end}, because a part of the load is missing from then on."
+    );
+}
+
 /// Paths in the order of their shards.
 pub(crate) fn opened(paths: &[&Path]) -> Result<Vec<(RunDir, RunRecord)>, AnalyzeError> {
     let mut runs = Vec::new();
     for path in paths {
+        if let Some(tool) = imported_from(path) {
+            return Err(AnalyzeError::Imported { path: path.to_path_buf(), tool });
+        }
         let run = RunDir::open(path)?;
         let record = run.read_record()?;
         runs.push((run, record));

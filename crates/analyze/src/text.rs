@@ -56,7 +56,7 @@ pub fn summary(analysis: &Analysis) -> String {
         line("");
         let advisory = analysis.targets.iter().all(|target| !target.result.binding);
         line(if advisory { "Target Validation (advisory):" } else { "Target Validation:" });
-        for target in &analysis.targets {
+        for target in binding_first(&analysis.targets) {
             let mark = if target.result.binding || advisory { "" } else { " (advisory)" };
             line(&format!("  {}{mark}", target_line(target)));
         }
@@ -124,6 +124,13 @@ fn class_row(name: &str, figures: &Figures) -> [String; 9] {
     ]
 }
 
+/// The targets with those first that the verdict rests on.
+pub(crate) fn binding_first(targets: &[JudgedTarget]) -> Vec<&JudgedTarget> {
+    let mut targets: Vec<&JudgedTarget> = targets.iter().collect();
+    targets.sort_by_key(|judged| !judged.result.binding);
+    targets
+}
+
 /// `P99 (common): 105ms (target: <120ms) ✓`.
 pub(crate) fn target_line(judged: &JudgedTarget) -> String {
     let (name, value, bound) = target_parts(judged);
@@ -138,7 +145,7 @@ pub(crate) fn target_line(judged: &JudgedTarget) -> String {
 /// How far from its bound a figure is: `12% to spare` or `12% over`.
 pub(crate) fn target_margin(judged: &JudgedTarget) -> Option<String> {
     let margin = judged.result.margin?;
-    if margin < 0.0 && judged.result.met == Some(true) {
+    if judged.result.met.is_some_and(|met| met != (margin >= 0.0)) {
         // An open loop's rate is met by its arrivals, which chance makes a few more or fewer.
         return None;
     }

@@ -92,7 +92,7 @@ fn lag(evidence: &Evidence<'_>) -> ValidityCheck {
     };
     let lag = ms(lag);
     limited("lag", lag, limit, |too_much| {
-        let found = format!("1 % of the requests left the generator {} ms or more late", decimal(lag));
+        let found = format!("1% of the requests left the generator {} ms or more late", decimal(lag));
         if too_much {
             format!(
                 "{found} (limit {} ms), and their response times hold that delay. Use more --threads, a lower rate or a faster host.",
@@ -162,11 +162,11 @@ fn worker_busy(evidence: &Evidence<'_>) -> ValidityCheck {
         Err(why) => unknown("worker_busy", Some(BUSY_SECONDS), &why),
         Ok(share) => limited("worker_busy", share, BUSY_SECONDS, |too_much| {
             let found =
-                format!("The busiest worker used over 90 % of a core in {} of the seconds", percent(share));
+                format!("The busiest worker used over 90% of a core in {} of the seconds", percent(share));
             if too_much {
-                format!("{found} (limit 5 %): it may not have kept up. Use more --threads, or a lower rate.")
+                format!("{found} (limit 5%): it may not have kept up. Use more --threads, or a lower rate.")
             } else {
-                format!("{found}; up to 5 % would be fine.")
+                format!("{found}; up to 5% would be fine.")
             }
         }),
     }
@@ -188,10 +188,10 @@ fn run_queue(evidence: &Evidence<'_>) -> ValidityCheck {
             let found = format!("A worker waited for a core for {} of the time", percent(share));
             if too_much {
                 format!(
-                    "{found} (limit 10 %): other programs compete for the cores. Use fewer --threads, or a host of its own for the generator."
+                    "{found} (limit 10%): other programs compete for the cores. Use fewer --threads, or a host of its own for the generator."
                 )
             } else {
-                format!("{found}; up to 10 % would be fine.")
+                format!("{found}; up to 10% would be fine.")
             }
         }),
     }
@@ -209,10 +209,10 @@ fn steal(evidence: &Evidence<'_>) -> ValidityCheck {
             let found = format!("The hypervisor took {} of the CPU time", percent(share));
             if too_much {
                 format!(
-                    "{found} (limit 5 %): other virtual machines share this host. Use a host with dedicated cores."
+                    "{found} (limit 5%): other virtual machines share this host. Use a host with dedicated cores."
                 )
             } else {
-                format!("{found}; up to 5 % would be fine.")
+                format!("{found}; up to 5% would be fine.")
             }
         }),
     }
@@ -233,9 +233,9 @@ fn throttled(evidence: &Evidence<'_>) -> ValidityCheck {
             let found =
                 format!("The cgroup's CPU quota held the generator back for {} of the time", percent(share));
             if too_much {
-                format!("{found} (limit 5 %). Give the container more CPU, or lower the rate.")
+                format!("{found} (limit 5%). Give the container more CPU, or lower the rate.")
             } else {
-                format!("{found}; up to 5 % would be fine.")
+                format!("{found}; up to 5% would be fine.")
             }
         }),
     }
@@ -320,10 +320,10 @@ fn due_not_sent(evidence: &Evidence<'_>) -> ValidityCheck {
         );
         if too_much {
             format!(
-                "{found} (limit 0.1 %): the load was lower than planned. Use more --threads, or a lower rate."
+                "{found} (limit 0.1%): the load was lower than planned. Use more --threads, or a lower rate."
             )
         } else {
-            format!("{found}; up to 0.1 % would be fine.")
+            format!("{found}; up to 0.1% would be fine.")
         }
     })
 }
@@ -361,9 +361,9 @@ fn flow_control(evidence: &Evidence<'_>) -> ValidityCheck {
     limited("flow_control", share, FLOW_CONTROL, |too_much| {
         let found = format!("{} of the sends waited for the HTTP/2 flow-control window", percent(share));
         if too_much {
-            format!("{found} (limit 1 %): the connections were the limit. Raise --connections.")
+            format!("{found} (limit 1%): the connections were the limit. Raise --connections.")
         } else {
-            format!("{found}; up to 1 % would be fine.")
+            format!("{found}; up to 1% would be fine.")
         }
     })
 }

@@ -3,6 +3,8 @@
 use squall_core::summary::{ValidityResult, Verdict};
 
 use crate::analysis::Analysis;
+use crate::judge::JudgedTarget;
+use crate::number::percent;
 use crate::text::target_parts;
 
 /// The word of a verdict.
@@ -12,6 +14,24 @@ pub(crate) fn verdict_word(verdict: Verdict) -> &'static str {
         Verdict::Fail => "fail",
         Verdict::None => "none",
         Verdict::Invalid => "invalid",
+    }
+}
+
+/// What a missed target's figure is, and why where the number alone does not say.
+fn found(analysis: &Analysis, judged: &JudgedTarget, value: String) -> String {
+    let good = |value| judged.target.comparison.holds(value, judged.target.bound);
+    match (judged.result.value, &judged.note) {
+        _ if judged.infinite => {
+            let groups = &analysis.groups;
+            let class = judged.target.class.as_deref();
+            let group = class.map_or(Some(&groups.total), |class| groups.class(class));
+            let failed = group.and_then(|group| group.figures.error_rate).unwrap_or_default();
+            format!("{value}, as {} failed", percent(failed))
+        }
+        (None, Some(why)) => format!("not known: {why}"),
+        (None, None) => "not known".to_owned(),
+        (Some(number), Some(why)) if good(number) => format!("{value}, but {why}"),
+        _ => value,
     }
 }
 
@@ -47,8 +67,7 @@ pub(crate) fn verdict_sentence(analysis: &Analysis) -> String {
             let words: Vec<String> = missed
                 .map(|judged| {
                     let (name, value, bound) = target_parts(judged);
-                    let value = if judged.result.met.is_none() { "not known".to_owned() } else { value };
-                    format!("{name} is {value} (target: {bound})")
+                    format!("{name} is {} (target: {bound})", found(analysis, judged, value))
                 })
                 .collect();
             words.join(", ")

@@ -113,7 +113,7 @@ fn several_runs_a_side_are_compared_by_what_runs_differ_by() {
     let runs = runs(&simulations);
     let comparison = of(&runs, &[0, 1, 2], &[3, 4, 5], &CompareOptions::default()).unwrap();
     let p50 = figure(&comparison, "total", Quantity::P50);
-    assert_eq!(p50.word, Word::Unclear, "runs differ by 8 %: {p50:?}");
+    assert_eq!(p50.word, Word::Unclear, "runs differ by 8%: {p50:?}");
     assert!(p50.more.is_some());
     let json = serde_json::to_value(&comparison).unwrap();
     assert_eq!(json["method"], "between_runs");

@@ -10,6 +10,7 @@ use squall_analyze::{Analysis, Options, analyze};
 use squall_core::row::{Outcome, Sample, writer_properties};
 use squall_core::run_dir::{RunDir, write_parquet};
 use squall_core::summary::{Finding, FindingKind};
+use squall_core::target::PlannedTarget;
 use tempfile::TempDir;
 
 use crate::simulate::{Simulation, make_altered};
@@ -115,7 +116,7 @@ fn a_filter_that_makes_the_tail_is_named() {
         }
     });
     let tail = the(&analysis, FindingKind::Tail);
-    says(&tail, &["The class `filtered` is 100 % of them", "The filter `"]);
+    says(&tail, &["The class `filtered` is 100% of them", "The filter `"]);
     let analysis = altered(&calm(), |rows| {
         for row in rows.iter_mut().filter(|row| row.class == 2) {
             slower(row, 400);
@@ -162,7 +163,7 @@ fn failures_of_one_class_name_it() {
         &errors,
         &[
             "as server_error with code 65535",
-            "100 % of them of the class `rare`",
+            "100% of them of the class `rare`",
             "spread over the measured time",
         ],
     );
@@ -170,8 +171,7 @@ fn failures_of_one_class_name_it() {
 
 #[test]
 fn users_who_cannot_ask_the_wanted_rate_are_counted_by_littles_law() {
-    let targets =
-        vec![squall_core::target::PlannedTarget { target: "qps >= 1000".parse().unwrap(), binding: true }];
+    let targets = vec![PlannedTarget { target: "qps >= 1000".parse().unwrap(), binding: true }];
     let simulation = Simulation { users: Some(40), targets, ramp_s: 2, ..calm() };
     let analysis = altered(&simulation, |_| {});
     let rate = the(&analysis, FindingKind::LowRate);
@@ -185,10 +185,22 @@ fn users_who_cannot_ask_the_wanted_rate_are_counted_by_littles_law() {
         ],
     );
 
-    let enough =
-        vec![squall_core::target::PlannedTarget { target: "qps >= 100".parse().unwrap(), binding: true }];
+    let enough = vec![PlannedTarget { target: "qps >= 100".parse().unwrap(), binding: true }];
     let analysis = altered(&Simulation { targets: enough, ..simulation }, |_| {});
     assert!(of(&analysis, FindingKind::LowRate).is_empty());
+}
+
+#[test]
+fn a_binding_target_is_the_one_that_findings_speak_of() {
+    let planned = |text: &str, binding| PlannedTarget { target: text.parse().unwrap(), binding };
+    let simulation =
+        Simulation { targets: vec![planned("qps >= 1000", false), planned("qps >= 300", true)], ..calm() };
+    let rate = the(&altered(&simulation, |_| {}), FindingKind::LowRate);
+    says(&rate, &["200 requests/s were answered, 300 were wanted", "--rate 300"]);
+    let met =
+        Simulation { targets: vec![planned("qps >= 1000", false), planned("qps >= 150", true)], ..calm() };
+    let analysis = altered(&met, |_| {});
+    assert!(of(&analysis, FindingKind::LowRate).is_empty(), "{:#?}", analysis.summary.findings);
 }
 
 /// A server that answers at most `most` requests a second, in order.
@@ -213,11 +225,10 @@ fn a_server_that_falls_behind_is_saturated_and_one_that_keeps_up_is_not() {
 
 #[test]
 fn a_generator_that_was_the_limit_is_named_before_the_server() {
-    let targets =
-        vec![squall_core::target::PlannedTarget { target: "qps >= 1000".parse().unwrap(), binding: true }];
+    let targets = vec![PlannedTarget { target: "qps >= 1000".parse().unwrap(), binding: true }];
     let simulation = Simulation { users: Some(40), targets, worker_busy: 0.97, ..calm() };
     let rate = the(&altered(&simulation, |_| {}), FindingKind::LowRate);
-    says(&rate, &["the generator was the limit", "used over 90 % of a core", "--shard"]);
+    says(&rate, &["the generator was the limit", "used over 90% of a core", "--shard"]);
 }
 
 #[test]
@@ -230,7 +241,7 @@ fn filters_that_return_short_are_named() {
     let short = the(&analysis, FindingKind::Short);
     says(
         &short,
-        &["all of filtered searches: `", "answers short (100 %)", "nprobe", "the index, and not the data"],
+        &["all of filtered searches: `", "answers short (100%)", "nprobe", "the index, and not the data"],
     );
     assert!(of(&altered(&calm(), |rows| rows[5].outcome = Outcome::Short), FindingKind::Short).is_empty());
 }
@@ -238,10 +249,7 @@ fn filters_that_return_short_are_named() {
 #[test]
 fn recall_below_its_target_names_classes_and_filters() {
     let target = |bound: &str| {
-        vec![squall_core::target::PlannedTarget {
-            target: format!("recall >= {bound}").parse().unwrap(),
-            binding: true,
-        }]
+        vec![PlannedTarget { target: format!("recall >= {bound}").parse().unwrap(), binding: true }]
     };
     let lower = |rows: &mut Vec<Sample>| {
         for row in rows.iter_mut().filter(|row| row.filter == Some(3)) {

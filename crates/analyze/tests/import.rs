@@ -5,7 +5,7 @@ use std::process::Command;
 
 use squall_analyze::import::{ImportOptions, Imported, imported_from, k6, locust};
 use squall_analyze::trend::{TrendOptions, text, trend};
-use squall_analyze::{CompareError, CompareOptions, compare_runs};
+use squall_analyze::{CompareError, CompareOptions, Options, analyze, compare_runs};
 use tempfile::TempDir;
 
 use crate::python::skipped;
@@ -32,6 +32,9 @@ fn is_an_aggregate_run(data: &TempDir, imported: &Imported, tool: &str) {
     let error = compare_runs(runs, runs, &CompareOptions::default()).unwrap_err();
     assert!(matches!(&error, CompareError::Imported { .. }), "{error}");
     assert!(error.to_string().contains("aggregates, and none of the requests behind them"), "{error}");
+    let error = analyze(&imported.directory, &Options::default()).unwrap_err().to_string();
+    let said = format!("was imported from {tool}: it has aggregates and no rows");
+    assert!(error.contains(&said) && error.contains("`squall analyze trend`"), "{error}");
 }
 
 /// A user who measures nothing but says that he did, so that no server is needed.

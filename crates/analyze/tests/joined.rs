@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use squall_analyze::import::ImportOptions;
 use squall_analyze::{AnalyzeError, Options, Outputs, analyze, analyze_runs};
 use squall_core::plan::Shard;
 use squall_core::row::Sample;
@@ -61,6 +62,19 @@ fn a_missing_shard_makes_the_run_invalid() {
     let check = joined.summary.validity.iter().find(|check| check.check == "missing_shards").unwrap();
     assert_eq!(check.result, ValidityResult::Invalid);
     assert!(check.message.contains("1/3"), "{}", check.message);
+}
+
+#[test]
+fn a_killed_shard_is_named_among_whole_ones() {
+    let data = tempfile::tempdir().unwrap();
+    let whole = Simulation { targets: reference_targets(true), ..Simulation::default() };
+    let first = make_shard(data.path(), &whole, Shard { index: 0, count: 2 }).unwrap();
+    let killed = Simulation { killed: true, ..whole };
+    let second = make_shard(data.path(), &killed, Shard { index: 1, count: 2 }).unwrap();
+    let joined = analyze_runs(&[first.path(), second.path()], &Options::default()).unwrap();
+    let said = joined.notes.iter().filter(|note| note.contains("Shard 1/2 was killed")).count();
+    assert_eq!(said, 1, "{:#?}", joined.notes);
+    println!("{}", squall_analyze::text::summary(&joined));
 }
 
 #[test]
@@ -184,7 +198,7 @@ fn summaries_are_as_their_schema_says() {
     };
     let data = tempfile::tempdir().unwrap();
     let targets = reference_targets(true);
-    let summaries: Vec<_> = [
+    let mut summaries: Vec<_> = [
         Simulation { targets, failures: 0.02, stall_at_s: 5.0, stall_for_s: 1.0, ..Simulation::default() },
         Simulation { failures: 1.0, ..Simulation::default() },
         Simulation { users: Some(20), worker_busy: 0.99, ..Simulation::default() },
@@ -199,6 +213,12 @@ fn summaries_are_as_their_schema_says() {
         run.summary()
     })
     .collect();
+    let k6 = data.path().join("k6.csv");
+    fs::write(&k6, "metric_name,timestamp,metric_value\nhttp_req_duration,1760000000,5.5\n").unwrap();
+    let options = ImportOptions { data: data.path().to_owned(), ..ImportOptions::default() };
+    let imported = squall_analyze::import::k6(&k6, &options).unwrap();
+    assert_eq!(imported.summary.run.imported_from.as_deref(), Some("k6"));
+    summaries.push(imported.directory.join("summary.json"));
     let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/summary.schema.json");
     let output = Command::new(&python)
         .args(["-c", VALIDATE])
@@ -208,5 +228,5 @@ fn summaries_are_as_their_schema_says() {
         .expect("python starts");
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(said.trim(), "valid 4");
+    assert_eq!(said.trim(), "valid 5");
 }

@@ -188,5 +188,5 @@ fn a_percentile_without_enough_rows_is_not_available() {
     analyze(run.path(), &Options::default()).unwrap().write(&outputs(out.path())).unwrap();
     let stats = fs::read_to_string(out.path().join("results_stats.csv")).unwrap();
     let aggregated: Vec<&str> = stats.lines().last().unwrap().split(',').collect();
-    assert_eq!(aggregated[18..21], ["N/A"; 3], "99, 99.9 and 99.99 %");
+    assert_eq!(aggregated[18..21], ["N/A"; 3], "99, 99.9 and 99.99%");
 }

@@ -264,7 +264,7 @@ fn trend() -> Command {
             value("margin", "PERCENT")
                 .default_value("5")
                 .value_parser(margin)
-                .help("A change that nobody minds: shown, and no regression"),
+                .help("A change that nobody minds: only larger ones are listed, of error and short rate those above 0.1 points, of recall above 0.5"),
         )
         .arg(reports())
         .arg(format_flag("the history"))

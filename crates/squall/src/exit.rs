@@ -97,6 +97,7 @@ impl From<AnalyzeError> for Failure {
     fn from(error: AnalyzeError) -> Self {
         let exit = match &error {
             AnalyzeError::NotAShard(_)
+            | AnalyzeError::Imported { .. }
             | AnalyzeError::UnlikeShards { .. }
             | AnalyzeError::ShardTwice { .. } => Exit::Usage,
             _ => Exit::Failed,

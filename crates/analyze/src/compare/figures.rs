@@ -90,7 +90,7 @@ fn shifts(comparison: &Comparison, layout: Layout) -> Drawing {
     let zero = Line::through("", theme::INK, [(0.0, Some(0.0)), (place(found.len().max(2) - 1), Some(0.0))]);
     let lines = vec![zero, Line::through("new less base", theme::BLUE, points)];
     let band = Band {
-        name: "95 % interval".to_owned(),
+        name: "95% interval".to_owned(),
         points: found
             .iter()
             .enumerate()
@@ -127,7 +127,7 @@ fn shifts(comparison: &Comparison, layout: Layout) -> Drawing {
         || "Too few requests were answered.".to_owned(),
         |(x, estimate, low, high)| {
             format!(
-                "The largest change is at P{}: {estimate:+.1} %, 95 % interval {} %.",
+                "The largest change is at P{}: {estimate:+.1}%, 95% interval {}%.",
                 crate::number::decimal(*x),
                 views::between(*low, *high)
             )

@@ -6,6 +6,7 @@ use super::{Changed, Comparison, Unlike, figures, views};
 use crate::error::AnalyzeError;
 use crate::figure::Layout;
 use crate::page::{FigureBlock, figure_block};
+use crate::prose as filters;
 use crate::statistics::Word;
 
 #[derive(Template)]

@@ -1,5 +1,6 @@
 //! A comparison in words: the sentence, the terminal's table and Markdown for a pull request.
 
+use super::observed::TOTAL;
 use super::{Comparison, Method, Side};
 use crate::number::{DASH, decimal, fixed, percent};
 use crate::statistics::{Compared, More, Quantity, Word};
@@ -14,13 +15,18 @@ pub(super) fn sentence(comparison: &Comparison) -> String {
         let found = groups.flat_map(|group| group.figures.iter().map(move |figure| (&group.name, figure)));
         let mut found: Vec<_> = found.filter(|(_, figure)| figure.word == word).collect();
         let size = |figure: &Compared| figure.change.map_or(0.0, f64::abs);
-        found.sort_by(|left, right| size(right.1).total_cmp(&size(left.1)));
+        // What all requests saw before what a class did, the largest first.
+        found.sort_by(|left, right| {
+            let of_class = |group: &str| group != TOTAL;
+            of_class(left.0).cmp(&of_class(right.0)).then(size(right.1).total_cmp(&size(left.1)))
+        });
         found
     };
     let list = |word: Word| {
         let found = of(word);
         let named = found.iter().take(NAMED).map(|(group, figure)| {
-            format!("{} of {group} by {} {}", figure.figure.title(), change(figure), interval(figure))
+            let group = if *group == TOTAL { String::new() } else { format!(" of {group}") };
+            format!("{}{group} by {} {}", figure.figure.title(), change(figure), interval(figure))
         });
         let mut named: Vec<String> = named.collect();
         if found.len() > NAMED {
@@ -33,7 +39,7 @@ pub(super) fn sentence(comparison: &Comparison) -> String {
         Word::Regressed => format!("regressed: {}.", list(Word::Regressed)),
         Word::Improved => format!("improved: {}, and nothing regressed.", list(Word::Improved)),
         Word::Same => {
-            format!("same: every difference lies within ±{margin} % (±0.1 points of errors, ±0.5 of recall).")
+            format!("same: every difference lies within ±{margin}% (±0.1 points of errors, ±0.5 of recall).")
         }
         Word::Unclear => {
             let unclear = of(Word::Unclear).iter().filter(|(_, figure)| figure.change.is_some()).count();
@@ -66,9 +72,9 @@ pub(super) fn notes(comparison: &Comparison) -> Vec<String> {
     notes
 }
 
-/// A change with its sign and unit: `+12.3 %`.
+/// A change with its sign and unit: `+12.3%`.
 pub(super) fn change(figure: &Compared) -> String {
-    figure.change.map_or_else(|| DASH.to_owned(), |change| format!("{} {}", signed(change), unit(figure)))
+    figure.change.map_or_else(|| DASH.to_owned(), |change| format!("{}{}", signed(change), unit(figure)))
 }
 
 /// The interval: `[8.1, 16.2]`.
@@ -86,7 +92,7 @@ pub(super) fn between(low: f64, high: f64) -> String {
 }
 
 fn unit(figure: &Compared) -> &'static str {
-    if figure.figure.in_points() { "points" } else { "%" }
+    if figure.figure.in_points() { " points" } else { "%" }
 }
 
 pub(super) fn signed(number: f64) -> String {
@@ -140,9 +146,9 @@ fn length(seconds: f64) -> String {
 pub(super) fn method(comparison: &Comparison) -> &'static str {
     match comparison.method {
         Method::WithinRuns => {
-            "95 % intervals from each run's own wandering (long-run variance of slices of time)"
+            "95% intervals from each run's own wandering (long-run variance of slices of time)"
         }
-        Method::BetweenRuns => "95 % intervals by Welch's t on the runs' figures",
+        Method::BetweenRuns => "95% intervals by Welch's t on the runs' figures",
     }
 }
 
@@ -165,7 +171,7 @@ pub fn text(comparison: &Comparison) -> String {
     for group in &comparison.groups {
         lines.push(String::new());
         let header =
-            [format!("{} (ms)", group.name), "base".into(), "new".into(), "change".into(), "95 %".into()];
+            [format!("{} (ms)", group.name), "base".into(), "new".into(), "change".into(), "95%".into()];
         let mut rows = vec![(header, "verdict".to_owned())];
         rows.extend(group.figures.iter().map(|figure| {
             let cells = [
@@ -189,7 +195,7 @@ pub fn text(comparison: &Comparison) -> String {
         }
     }
     lines.push(String::new());
-    lines.push(format!("Method: {}; false discoveries held at 5 %", method(comparison)));
+    lines.push(format!("Method: {}; false discoveries held at 5%", method(comparison)));
     lines.extend(comparison.notes.iter().map(|note| format!("Note: {note}")));
     for rule in &comparison.rules {
         let mark = if rule.broken { "✗ broken" } else { "✓ held" };
@@ -212,7 +218,7 @@ pub(super) fn markdown(comparison: &Comparison) -> String {
         String::new(),
         format!("Base `{}`, new `{}`.", code(&names(&comparison.base)), code(&names(&comparison.new))),
         String::new(),
-        "| class | figure | base | new | change | 95 % interval | |".to_owned(),
+        "| class | figure | base | new | change | 95% interval | |".to_owned(),
         "|---|---|--:|--:|--:|--:|---|".to_owned(),
     ];
     // All of the total, and of the classes what is worth a look.
@@ -249,7 +255,7 @@ pub(super) fn markdown(comparison: &Comparison) -> String {
         format!("- Rule `{}`: {}", code(&rule.rule), if rule.broken { "❌ broken" } else { "✅ held" })
     }));
     lines.extend(comparison.notes.iter().take(4).map(|note| format!("- {}", escaped(note))));
-    lines.push(format!("- Times in ms. {}; false discoveries held at 5 %.", method(comparison)));
+    lines.push(format!("- Times in ms. {}; false discoveries held at 5%.", method(comparison)));
     lines.join("\n") + "\n"
 }
 

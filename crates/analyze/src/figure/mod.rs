@@ -19,6 +19,7 @@ pub use theme::Layout;
 
 use crate::analysis::Analysis;
 use crate::error::AnalyzeError;
+use crate::prose::escaped;
 use panel::Panel;
 
 /// A figure of the report.
@@ -152,6 +153,11 @@ pub(crate) struct Drawing {
 }
 
 impl Drawing {
+    /// Whether it would be axes around nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.panels.iter().all(Panel::is_empty)
+    }
+
     /// The size at which it is drawn: single panels need less height, many rows more.
     fn size(&self) -> (u32, u32) {
         let Layout { width, height, narrow, .. } = self.layout;
@@ -206,15 +212,15 @@ fn described(document: &str, title: &str, description: &str) -> String {
     format!("{tag}{label}>\n<title>{title}</title>\n<desc>{description}</desc>{rest}")
 }
 
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
 /// What a figure shows, in a sentence or two.
 fn describe(kind: FigureKind, analysis: &Analysis) -> String {
     use crate::number::{or_dash, thousands};
     let totals = &analysis.summary.totals;
+    let answered = totals.response_ms.max.is_some();
     match kind {
+        FigureKind::Times | FigureKind::Heat | FigureKind::Latency | FigureKind::Filters if !answered => {
+            "No measured request was answered, so there is no response time.".to_owned()
+        }
         FigureKind::Rate => {
             let stages = crate::spans::placed_stages(&analysis.record.plan);
             let named = stages.iter().filter(|stage| stage.to_ns < i64::MAX).map(|stage| {

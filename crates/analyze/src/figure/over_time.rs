@@ -61,10 +61,19 @@ pub(crate) fn stage_lines(analysis: &Analysis) -> Vec<Line> {
     let stages = every_other.map(|stage| (seconds(stage.from_ns), seconds(stage.to_ns)));
     let outages = analysis.summary.outages.iter();
     let gone = outages.map(|outage| (seconds(outage.from_ns), seconds(outage.to_ns)));
-    vec![
-        Line::spans("every other stage", theme::STAGE, stages),
-        Line::spans("server gone", theme::OUTAGE, gone),
-    ]
+    vec![Line::spans("every other stage", theme::STAGE, stages), Line::spans("outage", theme::OUTAGE, gone)]
+}
+
+/// The name of each stage, where there are several.
+fn stage_names(analysis: &Analysis) -> Vec<Line> {
+    let stages = crate::spans::placed_stages(&analysis.record.plan);
+    let end_ns = analysis.series.buckets.last().map_or(0, |bucket| bucket.to_ns);
+    if stages.len() < 2 {
+        return Vec::new();
+    }
+    let begun = stages.into_iter().filter(|stage| stage.from_ns < end_ns);
+    let seconds = |ns: i64| ns.min(end_ns) as f64 / 1e9;
+    begun.map(|stage| Line::named(stage.name, (seconds(stage.from_ns), seconds(stage.to_ns)))).collect()
 }
 
 pub(crate) fn panel(
@@ -105,11 +114,12 @@ fn rate_line(
 
 /// Requests due and answers a second.
 pub(crate) fn rate(analysis: &Analysis, layout: Layout) -> Panel {
-    let lines = vec![
+    let mut lines = vec![
         rate_line(analysis, "requests due", theme::ORANGE, |bucket| bucket.due),
         rate_line(analysis, "answers", theme::BLUE, |bucket| bucket.answers),
     ];
     let y = Axis::from_zero(extent(&lines).1, 4);
+    lines.extend(stage_names(analysis));
     panel(analysis, layout, "Requests and answers, per second", y, lines)
 }
 

@@ -23,6 +23,8 @@ pub(crate) enum Shape {
     /// A filled span of x over the whole height, below everything else, from the first to the last point of
     /// each segment.
     Spans,
+    /// The line's name at the top of each such span, where it has room.
+    Names,
 }
 
 /// A line of a panel; a gap divides it into segments.
@@ -61,6 +63,11 @@ impl Line {
     ) -> Self {
         let segments = spans.into_iter().map(|(from, to)| vec![(from, 0.0), (to, 0.0)]).collect();
         Self { name: name.into(), color, segments, shape: Shape::Spans }
+    }
+
+    /// The name of a span of x.
+    pub(crate) fn named(name: impl Into<String>, span: (f64, f64)) -> Self {
+        Self { shape: Shape::Names, ..Self::spans(name, theme::FAINT, [span]) }
     }
 
     /// All values.
@@ -105,6 +112,12 @@ pub(crate) fn extent(lines: &[Line]) -> (f64, f64) {
 }
 
 impl Panel {
+    /// Whether there is no line, whatever its spans are.
+    pub(crate) fn is_empty(&self) -> bool {
+        let bare = |line: &Line| matches!(line.shape, Shape::Spans | Shape::Names);
+        self.lines.iter().all(|line| line.segments.is_empty() || bare(line))
+    }
+
     /// Draws the panel over the whole area, with text of that height.
     pub(crate) fn draw<DB: DrawingBackend>(&self, area: &Area<DB>, text: u32) -> Result<(), String> {
         let draw = Pen { area, text: text as i32 };
@@ -172,6 +185,13 @@ impl Panel {
                     segment.iter().map(|&(x, y)| (plot.x(&self.x, x), plot.y(&self.y, y))).collect();
                 match (line.shape, points.as_slice()) {
                     (Shape::Spans, _) => {}
+                    (Shape::Names, points) => {
+                        let (from, to) = (points[0].0, points[points.len() - 1].0);
+                        if draw.width(&line.name) + text < to - from {
+                            let at = ((from + to) / 2, plot.top + text * 2 / 3);
+                            draw.text(&line.name, at, HPos::Center, theme::FAINT)?;
+                        }
+                    }
                     (Shape::Cells, [(left, bottom), (right, top)]) => {
                         draw.rectangle((*left, *top), (*right, *bottom), line.color)?;
                     }
@@ -185,7 +205,7 @@ impl Panel {
                 }
             }
         }
-        if self.lines.iter().all(|line| line.segments.is_empty() || line.shape == Shape::Spans) {
+        if self.is_empty() {
             let middle = ((plot.left + plot.right) / 2, (plot.top + plot.bottom) / 2);
             draw.text(self.empty, middle, HPos::Center, theme::FAINT)?;
         }
@@ -196,7 +216,9 @@ impl Panel {
     fn legend<DB: DrawingBackend>(&self, draw: &Pen<'_, DB>, width: i32) -> Result<(), String> {
         let text = draw.text;
         let (mut x, y) = (text / 2, text * 2 + text / 3);
-        for line in self.lines.iter().filter(|line| !line.segments.is_empty() && !line.name.is_empty()) {
+        let told =
+            |line: &&Line| !line.segments.is_empty() && !line.name.is_empty() && line.shape != Shape::Names;
+        for line in self.lines.iter().filter(told) {
             let end = x + text + text / 2 + draw.width(&line.name);
             if end > width {
                 break;
@@ -207,6 +229,7 @@ impl Panel {
                 Shape::Cells | Shape::Spans => {
                     draw.rectangle((x, y - text / 3), (x + text, y + text / 3), line.color)?;
                 }
+                Shape::Names => {}
             }
             draw.text(&line.name, (x + text + text / 2, y), HPos::Left, theme::INK)?;
             x = end + text;

@@ -50,7 +50,7 @@ pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
             problem: false,
             statement: format!("No drift{rest} over {} h: {}.", tenths(hours), calm.join("; ")),
             evidence: vec![
-                "The bounds are the ends of the robust slopes' 95 % intervals (Theil and Sen).".to_owned(),
+                "The bounds are the ends of the robust slopes' 95% intervals (Theil and Sen).".to_owned(),
             ],
             advice: String::new(),
         });
@@ -82,7 +82,7 @@ fn claimed(series: &Series, slope: Slope, hours: f64) -> Finding {
                 rounded(level(&series.points[series.points.len() - tenth..])),
             ),
             format!(
-                "The slope is Theil and Sen's over {} points, with its 95 % interval; P value {}.",
+                "The slope is Theil and Sen's over {} points, with its 95% interval; P value {}.",
                 series.points.len(),
                 if slope.p_value < 1e-6 {
                     "below 0.000001".to_owned()

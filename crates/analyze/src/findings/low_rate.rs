@@ -29,38 +29,44 @@ pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
     if missed.is_none() && saturated.is_none() {
         return Vec::new();
     }
-    if let Some(found) = missed.and_then(|judged| generator(facts, judged)) {
-        return vec![found];
-    }
-    if let Some(found) = missed.and_then(|judged| failures(facts, judged)) {
-        return vec![found];
+    let lower = missed.and_then(|judged| plan_is_lower(facts, judged));
+    if lower.is_none() {
+        if let Some(found) = missed.and_then(|judged| generator(facts, judged)) {
+            return vec![found];
+        }
+        if let Some(found) = missed.and_then(|judged| failures(facts, judged)) {
+            return vec![found];
+        }
     }
     let mut findings: Vec<Finding> = saturated.map(|found| found.finding(facts)).into_iter().collect();
     let known = !findings.is_empty();
     findings.extend(missed.and_then(|judged| match &facts.plan.load {
         Load::Closed { users, think_time, .. } => users_cannot(facts, judged, *users, *think_time, known),
-        Load::Open { .. } => plan_is_lower(facts, judged),
+        Load::Open { .. } => lower,
     }));
     findings
 }
 
-/// A missed target for the rate of all requests.
+/// A missed target for the rate of all requests, of several the highest.
 fn missed<'a>(facts: &Facts<'a>) -> Option<&'a JudgedTarget> {
-    facts.targets.iter().find(|judged| {
+    let missed = facts.counting_targets().filter(|judged| {
         judged.target.figure == Figure::Qps
             && judged.target.class.is_none()
             && judged.target.over.is_none()
             && judged.result.met == Some(false)
             && judged.result.value.is_some_and(|value| value < judged.target.bound)
-    })
+    });
+    missed.max_by(|a, b| a.target.bound.total_cmp(&b.target.bound))
 }
 
 fn asked_and_found(judged: &JudgedTarget) -> String {
-    format!(
-        "{} requests/s were answered, {} were wanted",
-        rounded(judged.result.value.unwrap_or_default()),
-        rounded(judged.target.bound)
-    )
+    let found = rounded(judged.result.value.unwrap_or_default());
+    let bound = rounded(judged.target.bound);
+    if judged.result.binding {
+        format!("{found} requests/s were answered, {bound} were wanted")
+    } else {
+        format!("{found} requests/s were answered, {bound} are the advisory target")
+    }
 }
 
 fn generator(facts: &Facts<'_>, judged: &JudgedTarget) -> Option<Finding> {
@@ -137,7 +143,7 @@ fn users_cannot(
     };
     Some(Finding {
         kind: FindingKind::LowRate,
-        problem: true,
+        problem: judged.result.binding,
         statement: format!(
             "{}: {} users with this think time cannot ask that many.",
             asked_and_found(judged),
@@ -150,11 +156,14 @@ fn users_cannot(
 
 /// An open loop whose plan does not ask for the wanted rate.
 fn plan_is_lower(facts: &Facts<'_>, judged: &JudgedTarget) -> Option<Finding> {
+    if !matches!(facts.plan.load, Load::Open { .. }) {
+        return None;
+    }
     let stages = placed_stages(facts.plan);
     let nominal = crate::judge::nominal_rate(&stages, facts.spans);
     (nominal * (1.0 + 1e-9) < judged.target.bound).then(|| Finding {
         kind: FindingKind::LowRate,
-        problem: true,
+        problem: judged.result.binding,
         statement: format!("{}: the plan asks for {}/s only.", asked_and_found(judged), rounded(nominal)),
         evidence: vec![format!("Mean rate of the plan over the measured time: {}/s.", rounded(nominal))],
         advice: format!(

@@ -49,6 +49,19 @@ pub(crate) struct Facts<'a> {
     pub(crate) checks: &'a [ValidityCheck],
 }
 
+impl<'a> Facts<'a> {
+    /// The targets that count: an advisory one is silent where a binding one bounds the same figure.
+    fn counting_targets(&self) -> impl Iterator<Item = &'a JudgedTarget> {
+        let same = |a: &JudgedTarget, b: &JudgedTarget| {
+            (a.target.figure, &a.target.class) == (b.target.figure, &b.target.class)
+        };
+        let targets = self.targets;
+        targets.iter().filter(move |judged| {
+            judged.result.binding || !targets.iter().any(|other| other.result.binding && same(judged, other))
+        })
+    }
+}
+
 /// Every finding that the figures support, problems first.
 pub(crate) fn find(facts: &Facts<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -112,7 +125,7 @@ fn share(part: f64) -> String {
     if rounded == 0.0 && percent > 0.0 {
         crate::number::percent(part)
     } else {
-        format!("{} %", decimal(rounded))
+        format!("{}%", decimal(rounded))
     }
 }
 

@@ -15,8 +15,7 @@ const FEWEST: u64 = 20;
 
 pub(super) fn find(facts: &Facts<'_>) -> Option<Finding> {
     let missed = facts
-        .targets
-        .iter()
+        .counting_targets()
         .filter(|judged| judged.target.figure == Figure::Recall && judged.result.met == Some(false));
     let words: Vec<String> = missed
         .map(|judged| {

@@ -105,7 +105,7 @@ pub(super) fn find(facts: &Facts<'_>) -> Option<Finding> {
 /// Whether a target for P99 or P99.9 is missed and none for the median is.
 fn missed(facts: &Facts<'_>) -> bool {
     let missed = |figures: &[Figure]| {
-        let targets = facts.targets.iter().filter(|judged| judged.target.class.is_none());
+        let targets = facts.counting_targets().filter(|judged| judged.target.class.is_none());
         targets
             .filter(|judged| judged.result.met == Some(false) && !judged.infinite)
             .any(|judged| figures.contains(&judged.target.figure))

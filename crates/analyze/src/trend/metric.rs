@@ -99,20 +99,40 @@ impl Metric {
         matches!(self.figure, Figure::ErrorRate | Figure::ShortRate)
     }
 
-    /// What a change of its value is in per cent, or points.
+    /// What a change of its value is in per cent, or points; infinite where it was 0.
     pub(super) fn change(&self, before: f64, after: f64) -> f64 {
-        if self.in_points() { (after - before) * 100.0 } else { (after / before - 1.0) * 100.0 }
+        match self.in_points() {
+            true => (after - before) * 100.0,
+            false if before.total_cmp(&after).is_eq() => 0.0,
+            false => (after / before - 1.0) * 100.0,
+        }
     }
 
-    /// Whether such a change is for the worse, by more than `margin` per cent; of shares more than
-    /// 0.1 points, of recall more than half a point.
-    pub(super) fn is_regression(&self, change: f64, margin: f64) -> bool {
+    /// A change that nobody minds: `margin` per cent; of shares 0.1 points, of recall half a point.
+    pub(super) fn margin(&self, margin: f64) -> f64 {
         match self.figure {
-            Figure::Qps => change < -margin,
-            Figure::Recall => change < -0.5,
-            Figure::ErrorRate | Figure::ShortRate => change > 0.1,
-            _ => change > margin,
+            Figure::Recall => 0.5,
+            Figure::ErrorRate | Figure::ShortRate => 0.1,
+            _ => margin,
         }
+    }
+
+    /// Whether such a change is for the worse.
+    pub(super) fn is_worse(&self, change: f64) -> bool {
+        match self.figure {
+            Figure::Qps | Figure::Recall => change < 0.0,
+            _ => change > 0.0,
+        }
+    }
+
+    /// The smallest and the largest of some values, at least a margin from their middle: what lies
+    /// closer together shall look so.
+    pub(super) fn range(&self, values: &[f64], margin: f64) -> Option<(f64, f64)> {
+        let low = values.iter().copied().reduce(f64::min)?;
+        let high = values.iter().copied().reduce(f64::max)?;
+        let middle = f64::midpoint(low, high);
+        let margin = self.margin(margin) / 100.0 * if self.in_points() { 1.0 } else { middle };
+        Some((low.min(middle - margin).max(0.0), high.max(middle + margin)))
     }
 
     /// Its unit, where the value has one.

@@ -23,7 +23,7 @@ use squall_core::summary::{RunIdentity, Summary, Verdict};
 use squall_core::units::parse_duration;
 
 use crate::compare::LikenessKey;
-use crate::statistics::{MARGIN, changes};
+use crate::statistics::{Change, MARGIN, changes};
 
 pub use accepted::{Accepted, AcceptedError, accept};
 pub use metric::{Metric, MetricError};
@@ -44,7 +44,7 @@ pub struct TrendOptions {
     pub since: Option<DateTime<Utc>>,
     /// How many of the last runs of a series a regression must be among to fail.
     pub window: usize,
-    /// A change that nobody minds, in per cent.
+    /// A change that nobody minds, in per cent: only larger ones are listed.
     pub margin: f64,
 }
 
@@ -75,6 +75,8 @@ pub struct Skipped {
 pub struct TrendRun {
     /// Name of its directory.
     pub directory: String,
+    /// The run's name, `run --name`.
+    pub name: String,
     /// When it started.
     pub started: DateTime<Utc>,
     /// The server's version.
@@ -100,7 +102,7 @@ pub struct MetricChange {
     pub change: f64,
     /// Probability of such a change where there is none.
     pub p_value: f64,
-    /// Whether it is for the worse, by more than the margin.
+    /// Whether it is for the worse; else it is an improvement.
     pub regression: bool,
     /// Whether `accepted.toml` lists it.
     pub accepted: bool,
@@ -115,7 +117,7 @@ pub struct MetricSeries {
     pub metric: Metric,
     /// Its value in each run; null where it is not known.
     pub values: Vec<Option<f64>>,
-    /// Where it changed, in order.
+    /// Where it changed by more than the margin, in order.
     pub changes: Vec<MetricChange>,
 }
 
@@ -150,6 +152,8 @@ pub struct Trend {
     pub skipped: Vec<Skipped>,
     /// How many of the last runs of a series a regression must be among to fail.
     pub window: usize,
+    /// A change that nobody minds, in per cent: only larger ones are listed.
+    pub margin: f64,
     /// Whether there is a regression among the last runs that is not accepted.
     pub failed: bool,
 }
@@ -182,7 +186,14 @@ pub fn trend(runs: &Path, reports: &Path, options: &TrendOptions) -> Result<Tren
         let all = series.metrics.iter().flat_map(|metric| &metric.changes);
         all.into_iter().any(|change| change.regression && !change.accepted && change.at >= recent)
     });
-    Ok(Trend { schema_version: TREND_SCHEMA_VERSION, series, skipped, window: options.window, failed })
+    Ok(Trend {
+        schema_version: TREND_SCHEMA_VERSION,
+        series,
+        skipped,
+        window: options.window,
+        margin: options.margin,
+        failed,
+    })
 }
 
 /// Where accepted changes are listed: beside the directory of runs.
@@ -252,6 +263,7 @@ fn make_series(
         .iter()
         .map(|(directory, summary)| TrendRun {
             directory: directory.clone(),
+            name: summary.run.name.clone(),
             started: summary.run.started,
             server_version: summary.run.server.version.clone(),
             labels: summary.run.labels.clone(),
@@ -286,12 +298,10 @@ fn metric_changes(
     let known: Vec<(usize, f64)> =
         values.iter().enumerate().filter_map(|(at, value)| value.map(|value| (at, value))).collect();
     let series: Vec<f64> = known.iter().map(|(_, value)| *value).collect();
-    let cuts = changes(&series);
-    let part = |from: usize, to: usize| median(&series[from..to]);
+    let mut cuts = changes(&series);
+    beyond_margin(metric, &series, &mut cuts, margin);
     let made = cuts.iter().enumerate().map(|(number, cut)| {
-        let from = number.checked_sub(1).map_or(0, |last| cuts[last].at);
-        let to = cuts.get(number + 1).map_or(series.len(), |next| next.at);
-        let (before, after) = (part(from, cut.at), part(cut.at, to));
+        let (before, after) = levels(&series, &cuts, number);
         let at = known[cut.at].0;
         let change = metric.change(before, after);
         MetricChange {
@@ -302,12 +312,35 @@ fn metric_changes(
             after,
             change,
             p_value: cut.p_value,
-            regression: metric.is_regression(change, margin),
+            regression: metric.is_worse(change),
             accepted: accepted::lists(accepted, metric, at, runs),
             changed: what_changed(&runs[at - 1], &runs[at]),
         }
     });
     made.collect()
+}
+
+/// Takes out the cuts whose change is within the margin, one by one and the smallest first: the runs on
+/// both sides of it are one level from then on, so that many small steps one way add up to one that stays.
+fn beyond_margin(metric: &Metric, series: &[f64], cuts: &mut Vec<Change>, margin: f64) {
+    let size = |cuts: &[Change], number: usize| {
+        let (before, after) = levels(series, cuts, number);
+        metric.change(before, after).abs()
+    };
+    loop {
+        let sizes = (0..cuts.len()).map(|number| (number, size(cuts, number)));
+        match sizes.min_by(|a, b| a.1.total_cmp(&b.1)) {
+            Some((number, size)) if size <= metric.margin(margin) => cuts.remove(number),
+            _ => return,
+        };
+    }
+}
+
+/// Medians of the runs before a cut, back to the one before it, and after it, up to the next.
+fn levels(series: &[f64], cuts: &[Change], number: usize) -> (f64, f64) {
+    let from = number.checked_sub(1).map_or(0, |last| cuts[last].at);
+    let to = cuts.get(number + 1).map_or(series.len(), |next| next.at);
+    (median(&series[from..cuts[number].at]), median(&series[cuts[number].at..to]))
 }
 
 fn median(values: &[f64]) -> f64 {

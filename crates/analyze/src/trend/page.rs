@@ -11,8 +11,10 @@ use crate::error::AnalyzeError;
 use crate::figure::axis::Axis;
 use crate::figure::panel::{Line, Panel};
 use crate::figure::{Drawing, Layout, theme};
+use crate::number::{DASH, fixed};
 use crate::outputs::write_text;
 use crate::page::{FigureBlock, figure_block};
+use crate::prose as filters;
 
 /// Runs that the page's table of a series lists, the latest first.
 const LISTED: usize = 30;
@@ -49,13 +51,20 @@ struct SeriesBlock {
 struct ChangeRow {
     class: &'static str,
     metric: String,
-    text: String,
+    word: &'static str,
+    size: String,
+    step: String,
     run: Link,
+    started: String,
+    runs_ago: String,
+    p_value: String,
+    with: String,
 }
 
 struct RunRow {
     run: Link,
-    cells: Vec<String>,
+    /// Each with the name of its column.
+    cells: Vec<(String, String)>,
 }
 
 /// A run and its report, where there is one.
@@ -77,7 +86,7 @@ impl Trend {
         write_json(&json, self)?;
         let mut files = vec![json];
         for (number, series) in self.series.iter().enumerate() {
-            let drawing = drawing(series, Layout::WIDE);
+            let drawing = drawing(series, self.margin, Layout::WIDE);
             let png = directory.join(format!("series-{}.png", number + 1));
             drawing.write_png(&png)?;
             let svg = png.with_extension("svg");
@@ -98,11 +107,20 @@ fn render(trend: &Trend, reports: &Path) -> Result<String, AnalyzeError> {
                 class: match (change.regression, change.accepted) {
                     (true, false) => "bad",
                     (true, true) => "warn",
-                    _ => "",
+                    (false, _) => "good",
                 },
                 metric: metric.metric.to_string(),
-                text: views::sentence(metric, change),
+                word: views::word(change),
+                size: views::size(metric, change),
+                step: views::step(metric, change),
                 run: link(&change.run, reports),
+                started: change.started.format("%Y-%m-%d %H:%M").to_string(),
+                runs_ago: match series.runs.len() - change.at {
+                    1 => "the last run".to_owned(),
+                    count => format!("{count} runs ago"),
+                },
+                p_value: fixed(change.p_value, 3),
+                with: if change.changed.is_empty() { DASH.to_owned() } else { change.changed.join(", ") },
             })
         });
         let labels: std::collections::BTreeSet<&String> =
@@ -111,7 +129,7 @@ fn render(trend: &Trend, reports: &Path) -> Result<String, AnalyzeError> {
             series.metrics.iter().map(|metric| metric.metric.to_string()).collect();
         columns.push("server".to_owned());
         columns.extend(labels.iter().map(|label| (*label).clone()));
-        let known = |value: Option<String>| value.unwrap_or_else(|| crate::number::DASH.to_owned());
+        let known = |value: Option<String>| value.unwrap_or_else(|| DASH.to_owned());
         let rows = series.runs.iter().enumerate().rev().take(LISTED).map(|(at, run)| {
             let values = series.metrics.iter();
             let mut cells: Vec<String> = values
@@ -119,21 +137,28 @@ fn render(trend: &Trend, reports: &Path) -> Result<String, AnalyzeError> {
                 .collect();
             cells.push(known(run.server_version.clone()));
             cells.extend(labels.iter().map(|label| known(run.labels.get(*label).cloned())));
-            RunRow { run: link(&run.directory, reports), cells }
+            RunRow { run: link(&run.directory, reports), cells: columns.iter().cloned().zip(cells).collect() }
         });
         Ok(SeriesBlock {
             title: views::title(series),
             subtitle: views::subtitle(series),
-            figure: figure_block(&drawing(series, Layout::WIDE), &drawing(series, Layout::NARROW))?,
+            figure: figure_block(
+                &drawing(series, trend.margin, Layout::WIDE),
+                &drawing(series, trend.margin, Layout::NARROW),
+            )?,
             changes: changes.collect(),
-            columns,
             rows: rows.collect(),
+            columns,
             more: series.runs.len().saturating_sub(LISTED),
         })
     };
     let page = Page {
-        class: if trend.failed { "fail" } else { "pass" },
-        sentence: views::verdict(trend).trim_start_matches("Verdict: ").to_owned(),
+        class: match (trend.failed, trend.series.is_empty()) {
+            (true, _) => "fail",
+            (false, false) => "pass",
+            (false, true) => "none",
+        },
+        sentence: views::verdict(trend),
         series: trend.series.iter().map(block).collect::<Result<_, _>>()?,
         skipped: &trend.skipped,
         version: env!("CARGO_PKG_VERSION"),
@@ -155,8 +180,9 @@ fn in_a_link(name: &str) -> String {
 }
 
 /// One panel a metric.
-fn drawing(series: &TrendSeries, layout: Layout) -> Drawing {
-    let panels: Vec<Panel> = series.metrics.iter().map(|metric| panel(series, metric, layout)).collect();
+fn drawing(series: &TrendSeries, margin: f64, layout: Layout) -> Drawing {
+    let metrics = series.metrics.iter();
+    let panels: Vec<Panel> = metrics.map(|metric| panel(series, metric, margin, layout)).collect();
     let columns = if layout.narrow || panels.len() < 2 { 1 } else { 2 };
     let found = series.metrics.iter().flat_map(|metric| {
         metric.changes.iter().map(move |change| {
@@ -167,12 +193,12 @@ fn drawing(series: &TrendSeries, layout: Layout) -> Drawing {
     let found: Vec<String> = found.collect();
     Drawing {
         stem: "series",
-        title: views::title(series),
+        title: "Every run".to_owned(),
         description: if found.is_empty() {
-            "No metric changed; each point is a run, in order of time.".to_owned()
+            "Each point is a run, in order of time. No metric changed.".to_owned()
         } else {
             format!(
-                "Each point is a run, in order of time; a line across marks a change, red for the worse: {}.",
+                "Each point is a run, in order of time. A line across marks a change, orange for the worse and green for the better; grey is the median between two changes: {}.",
                 found.join(", ")
             )
         },
@@ -182,14 +208,15 @@ fn drawing(series: &TrendSeries, layout: Layout) -> Drawing {
     }
 }
 
-fn panel(series: &TrendSeries, metric: &MetricSeries, layout: Layout) -> Panel {
+fn panel(series: &TrendSeries, metric: &MetricSeries, margin: f64, layout: Layout) -> Panel {
     // Shares are drawn in per cent; recall, of which people speak as a fraction, is not.
     let scale = if metric.metric.is_in_percent() { 100.0 } else { 1.0 };
-    let values = || metric.values.iter().flatten().map(|value| value * scale);
-    let (low, high) = (values().fold(f64::INFINITY, f64::min), values().fold(0.0, f64::max));
+    let known: Vec<f64> = metric.values.iter().flatten().copied().collect();
+    let range = metric.metric.range(&known, margin).map(|(low, high)| (low * scale, high * scale));
     let points =
         metric.values.iter().enumerate().map(|(at, value)| (at as f64, value.map(|value| value * scale)));
-    let lines = vec![Line::through("", theme::BLUE, points)];
+    let mut lines = levels(metric, scale);
+    lines.push(Line::through("", theme::BLUE, points));
     let marks = metric.changes.iter().map(|change| {
         // Between the last run before and the first after.
         let color = if change.regression { theme::VERMILION } else { theme::GREEN };
@@ -208,7 +235,7 @@ fn panel(series: &TrendSeries, metric: &MetricSeries, layout: Layout) -> Panel {
     Panel {
         title: if unit.is_empty() { metric.metric.to_string() } else { format!("{}, {unit}", metric.metric) },
         x: Axis { from: 0.0, to: last as f64, ticks: ticks.collect(), log: false },
-        y: if low.is_finite() { Axis::around(low, high, 4) } else { Axis::from_zero(1.0, 4) },
+        y: range.map_or_else(|| Axis::from_zero(1.0, 4), |(low, high)| Axis::around(low, high, 4)),
         x_title: None,
         bands: Vec::new(),
         marks: marks.collect(),
@@ -216,4 +243,20 @@ fn panel(series: &TrendSeries, metric: &MetricSeries, layout: Layout) -> Panel {
         shaded: Vec::new(),
         empty: "not known in any run",
     }
+}
+
+/// The medians between the changes, where there is one.
+fn levels(metric: &MetricSeries, scale: f64) -> Vec<Line> {
+    let (Some(first), Some(last)) = (metric.changes.first(), metric.changes.last()) else {
+        return Vec::new();
+    };
+    let end = metric.values.len() - 1;
+    let inner = metric.changes.windows(2).map(|pair| (pair[0].at, pair[1].at - 1, pair[0].after));
+    let all = std::iter::once((0, first.at - 1, first.before)).chain(inner);
+    all.chain([(last.at, end, last.after)])
+        .map(|(from, to, level)| {
+            let ends = [from, to].map(|at| (at as f64, Some(level * scale)));
+            Line::through("", theme::FAINT, ends)
+        })
+        .collect()
 }

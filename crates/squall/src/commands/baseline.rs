@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use clap::ArgMatches;
 use squall_analyze::baseline::{BaselineError, Baselines};
 use squall_analyze::compare::{Rule, text};
+use squall_analyze::import::imported_from;
 use squall_analyze::{CompareOptions, compare_runs};
 use squall_core::run_dir::RunDir;
+use squall_core::run_record::RunRecord;
 
 use crate::exit::{Exit, Failure};
 
@@ -26,7 +28,7 @@ fn set(matches: &ArgMatches) -> Result<Exit, Failure> {
     let name = matches.get_one::<String>("name").expect("clap requires it");
     let runs = resolve(data(matches), matches.get_many::<String>("run").expect("clap requires it"))?;
     for run in &runs {
-        RunDir::open(run).and_then(|run| run.read_record()).map_err(Failure::failed)?;
+        record(run)?;
     }
     Baselines::set(data(matches), name, &runs)?;
     eprintln!("{name} stands for {}", joined(&runs));
@@ -84,7 +86,7 @@ impl Baseline {
     /// Whether a run of that work can be compared with it.
     pub(crate) fn check(&self, work_key: &str) -> Result<(), Failure> {
         for run in &self.runs {
-            let record = RunDir::open(run).and_then(|run| run.read_record()).map_err(Failure::failed)?;
+            let record = record(run)?;
             if record.work_key != work_key {
                 return Err(Failure::usage(format!(
                     "the baseline {} did other work (work key {}, this run's is {work_key}): a difference would say nothing; \
@@ -108,6 +110,14 @@ impl Baseline {
     }
 }
 
+/// The record of a run that others can be compared with.
+fn record(run: &Path) -> Result<RunRecord, Failure> {
+    if let Some(tool) = imported_from(run) {
+        return Err(BaselineError::Imported { run: run.to_owned(), tool }.into());
+    }
+    RunDir::open(run).and_then(|run| run.read_record()).map_err(Failure::failed)
+}
+
 /// The rules of `--fail-on`.
 pub(crate) fn rules<'a>(texts: impl Iterator<Item = &'a String>) -> Result<Vec<Rule>, Failure> {
     texts.map(|rule| rule.parse::<Rule>().map_err(|error| Failure::usage(error.to_string()))).collect()
@@ -120,6 +130,7 @@ impl From<BaselineError> for Failure {
             BaselineError::Toml { .. }
             | BaselineError::Unknown { .. }
             | BaselineError::Name(_)
+            | BaselineError::Imported { .. }
             | BaselineError::Elsewhere { .. } => Self { exit: Exit::Usage, error: error.into() },
         }
     }
