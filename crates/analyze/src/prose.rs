@@ -33,7 +33,7 @@ fn next_code(text: &str) -> Option<(&str, &str, &str)> {
 
 /// A text without a meaning in HTML and SVG.
 pub(crate) fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    text.replace('&', "&#38;").replace('<', "&#60;").replace('>', "&#62;").replace('"', "&#34;")
 }
 
 #[cfg(test)]
@@ -44,9 +44,9 @@ mod tests {
     fn what_stands_between_backticks_is_code_and_all_is_escaped() {
         assert_eq!(
             html("The filter `price > 5 && a == \"<b>\"` and `rare`."),
-            "The filter <code>price &gt; 5 &amp;&amp; a == &quot;&lt;b&gt;&quot;</code> and <code>rare</code>."
+            "The filter <code>price &#62; 5 &#38;&#38; a == &#34;&#60;b&#62;&#34;</code> and <code>rare</code>."
         );
-        assert_eq!(html("<script>"), "&lt;script&gt;");
+        assert_eq!(html("<script>"), "&#60;script&#62;");
         assert_eq!(html("a lone ` stays"), "a lone ` stays");
         assert_eq!(html(""), "");
     }

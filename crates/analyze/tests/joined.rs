@@ -74,7 +74,9 @@ fn a_killed_shard_is_named_among_whole_ones() {
     let joined = analyze_runs(&[first.path(), second.path()], &Options::default()).unwrap();
     let said = joined.notes.iter().filter(|note| note.contains("Shard 1/2 was killed")).count();
     assert_eq!(said, 1, "{:#?}", joined.notes);
-    println!("{}", squall_analyze::text::summary(&joined));
+    assert!(joined.notes[0].contains("end with its last row, 14."), "{:#?}", joined.notes);
+    let rate = joined.summary.totals.rate.unwrap();
+    assert!((rate - 200.0).abs() < 1.0, "what the other shard sent alone is not in the figures: {rate}");
 }
 
 #[test]

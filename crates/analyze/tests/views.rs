@@ -5,6 +5,7 @@ use std::path::Path;
 
 use squall_analyze::{FigureKind, Layout, Options, Outputs, analyze, svg, text};
 use squall_core::summary::Summary;
+use squall_core::target::PlannedTarget;
 
 use crate::simulate::{Simulation, reference_targets};
 use crate::{analysis, run};
@@ -82,6 +83,17 @@ fn the_page_needs_no_network_and_no_script() {
         assert!(!page.contains(forbidden), "the page has {forbidden}");
     }
     assert!(page.contains("&#60;script&#62;alert(1)"), "the run's name is escaped");
+}
+
+#[test]
+fn code_in_a_finding_is_set_as_code() {
+    let targets = vec![PlannedTarget { target: "recall > 0.999".parse().unwrap(), binding: true }];
+    let (_data, run) = run(&Simulation { targets, ..Simulation::default() });
+    let out = tempfile::tempdir().unwrap();
+    let analysis = analyze(run.path(), &Options::default()).unwrap();
+    let page = fs::read_to_string(analysis.write(&outputs(out.path())).unwrap().html).unwrap();
+    assert!(page.contains("Class <code>common</code>: recall 0.9"), "{page}");
+    assert!(!page.contains('`'));
 }
 
 #[test]

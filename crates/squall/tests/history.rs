@@ -44,6 +44,14 @@ fn what_k6_measured_is_followed_and_not_compared() {
 
     let runs = format!("--base data/runs/{run} --new data/runs/{run}");
     place.line(&format!("analyze compare {runs}")).expect(2).says(&["what k6 measured", "aggregates"]);
+    let aggregates = "was imported from k6: it has aggregates and no rows";
+    place.line(&format!("analyze data/runs/{run}")).expect(2).says(&[aggregates, "squall analyze trend"]);
+    place
+        .line(&format!("baseline set main data/runs/{run}"))
+        .expect(2)
+        .says(&[aggregates, "that Squall made"]);
+    let wide = place.line("analyze trend --margin 60").expect(0);
+    assert!(!wide.stderr.contains("regressed"), "+50 % is within it: {}", wide.stderr);
     place.line("analyze import k6 none.csv").expect(1).says(&["none.csv"]);
     fs::write(place.path().join("odd.csv"), "a,b\n").unwrap();
     place.line("analyze import k6 odd.csv").expect(2).says(&["is not what k6 writes"]);
