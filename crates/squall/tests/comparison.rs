@@ -2,12 +2,15 @@
 
 use crate::support::{Done, SandboxProcess, Workplace};
 
-/// A short run against a sandbox with that delay; its directory and whether it is valid.
+/// Long enough that one bad second of a busy host leaves a difference of ten times certain.
+const LENGTH: &str = "15s";
+
+/// A run against a sandbox with that delay; its directory and whether it is valid.
 fn run(place: &Workplace, delay: &str, name: &str, rate: u32) -> (String, bool) {
     let sandbox = SandboxProcess::start(&["--latency", delay]);
     let uri = &sandbox.uri;
     place.line(&format!("setup --uri {uri} --num-vectors 500 --dimension 16 --settle 0s")).expect(0);
-    let done = place.line(&format!("run --uri {uri} --rate {rate} -t 5s --name {name} --format json")).ran();
+    let done = place.line(&format!("run --uri {uri} --rate {rate} -t {LENGTH} --name {name} --format json")).ran();
     let summary = done.json();
     let id = summary["run"]["id"].as_str().unwrap();
     (format!("data/runs/{id}"), summary["verdict"] != "invalid")
@@ -17,7 +20,7 @@ fn run(place: &Workplace, delay: &str, name: &str, rate: u32) -> (String, bool) 
 fn a_slower_server_is_a_regression_and_other_work_is_no_comparison() {
     let place = Workplace::new();
     let (before, before_valid) = run(&place, "fixed:5ms", "before", 60);
-    let (after, after_valid) = run(&place, "fixed:25ms", "after", 60);
+    let (after, after_valid) = run(&place, "fixed:60ms", "after", 60);
     let (other, other_valid) = run(&place, "fixed:5ms", "other", 30);
     let compare = |new: &str, more: &str| -> Done {
         place.line(&format!("analyze compare --base {before} --new {new} --format json {more}"))
@@ -57,10 +60,10 @@ fn a_run_ends_with_the_comparison_with_its_baseline() {
     assert_eq!(shown.stdout.trim(), before);
     assert!(place.line("baseline show").expect(0).stdout.starts_with("main\t"));
 
-    let sandbox = SandboxProcess::start(&["--latency", "fixed:25ms"]);
+    let sandbox = SandboxProcess::start(&["--latency", "fixed:60ms"]);
     let uri = &sandbox.uri;
     place.line(&format!("setup --uri {uri} --num-vectors 500 --dimension 16 --settle 0s")).expect(0);
-    let again = |more: &str| place.line(&format!("run --uri {uri} -t 5s --name after {more}"));
+    let again = |more: &str| place.line(&format!("run --uri {uri} -t {LENGTH} --name after {more}"));
     again("--rate 60 --baseline next").expect(2).says(&["`next`", "there are main"]);
     again("--rate 30 --baseline main").expect(2).says(&["did other work"]);
     again("--rate 60 --fail-on p50>5%").expect(2).says(&["--baseline"]);
