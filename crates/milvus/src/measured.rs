@@ -23,6 +23,7 @@
 //! | h2, ready-made bytes, answer walked by hand | 10.8 – 11.2 |
 //! | HTTP/1.1 sockets, ready-made JSON | 11.1 – 11.3 |
 
+mod batch;
 mod grpc;
 mod payload;
 mod rest;

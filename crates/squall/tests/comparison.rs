@@ -10,7 +10,8 @@ fn run(place: &Workplace, delay: &str, name: &str, rate: u32) -> (String, bool) 
     let sandbox = SandboxProcess::start(&["--latency", delay]);
     let uri = &sandbox.uri;
     place.line(&format!("setup --uri {uri} --num-vectors 500 --dimension 16 --settle 0s")).expect(0);
-    let done = place.line(&format!("run --uri {uri} --rate {rate} -t {LENGTH} --name {name} --format json")).ran();
+    let done =
+        place.line(&format!("run --uri {uri} --rate {rate} -t {LENGTH} --name {name} --format json")).ran();
     let summary = done.json();
     let id = summary["run"]["id"].as_str().unwrap();
     (format!("data/runs/{id}"), summary["verdict"] != "invalid")

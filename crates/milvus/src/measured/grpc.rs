@@ -6,7 +6,7 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Poll, ready};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -14,6 +14,7 @@ use h2::RecvStream;
 use h2::client::{ResponseFuture, SendRequest};
 use http::{HeaderMap, HeaderValue, Method, Request as HttpRequest, StatusCode, Uri, Version, header};
 
+use super::batch::gathering;
 use super::payload::{Handover, Left, Payload, Turns};
 use super::{Failure, Reply};
 use crate::answer;
@@ -47,6 +48,7 @@ impl GrpcConnection {
     pub(super) async fn open(endpoint: &Endpoint) -> Result<Self, Error> {
         let connect = |source| Error::Connect { uri: endpoint.uri(), source };
         let stream = Stream::connect(endpoint, Alpn::Http2).await.map_err(connect)?;
+        let (stream, batch) = gathering(stream);
         let (sender, mut connection) = h2::client::Builder::new()
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
@@ -68,8 +70,9 @@ impl GrpcConnection {
                 poll_fn(|cx| {
                     turns.begin();
                     // Why it ended is told to each of its streams.
-                    ready!(std::pin::Pin::new(&mut connection).poll(cx)).ok();
-                    Poll::Ready(())
+                    let ended = std::pin::Pin::new(&mut connection).poll(cx).is_ready();
+                    let broken = matches!(batch.send(cx), Poll::Ready(Err(_)));
+                    if ended || broken { Poll::Ready(()) } else { Poll::Pending }
                 })
                 .await;
                 closed.store(true, Ordering::Release);
