@@ -25,6 +25,7 @@
 
 mod batch;
 mod grpc;
+mod http1;
 mod payload;
 mod rest;
 

@@ -203,3 +203,29 @@ async fn a_server_that_goes_away_resets_what_is_in_flight_and_closes_the_connect
         again.stop().await;
     }
 }
+
+#[tokio::test]
+async fn a_server_that_hangs_up_on_everybody_is_not_stormed() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let uri = format!("http://{}", listener.local_addr().unwrap());
+    let met = std::cell::Cell::new(0);
+    let hang_up = async {
+        loop {
+            drop(listener.accept().await.unwrap());
+            met.set(met.get() + 1);
+        }
+    };
+    let ask = async {
+        let connection = Connection::open_with_sockets(&endpoint(&uri), Protocol::RestV2, 4).await.unwrap();
+        let template = template(Protocol::RestV2, "c", None);
+        loop {
+            // Refused, reset on its way or reset afterwards.
+            if let Ok(pending) = connection.start(request(Protocol::RestV2, &template, 0)).await {
+                assert_eq!(pending.finish().await.outcome, Outcome::Reset);
+            }
+        }
+    };
+    let both = async { tokio::join!(hang_up, ask) };
+    assert!(tokio::time::timeout(Duration::from_secs(1), both).await.is_err(), "it goes on and on");
+    assert!((4..60).contains(&met.get()), "{} connections in a second", met.get());
+}

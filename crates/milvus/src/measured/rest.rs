@@ -1,39 +1,41 @@
 //! REST over HTTP/1.1: a set of sockets, opened before the run, each with one request at a time.
 //!
-//! A task a socket takes the next request from a queue that all share, so that a request goes to
-//! whichever socket is free first and waits only when none is.
+//! A request takes a free socket, or waits in turn for one; it writes and reads that socket itself,
+//! so nothing is handed between tasks. A socket that breaks, or whose request was cancelled, is
+//! replaced in the background.
 
-use std::convert::Infallible;
-use std::future::poll_fn;
+use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
+use std::time::Duration;
 
-use bytes::{Buf, Bytes};
-use http::{HeaderMap, HeaderValue, Method, Request as HttpRequest, Uri, header};
-use http_body_util::BodyExt;
-use hyper::body::{Body, Frame, SizeHint};
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, header};
+use rand::RngExt;
 use squall_proto::rest::{v1, v2};
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::sync::oneshot;
 
-use super::payload::{Handover, Payload, Turns};
+use super::http1::{Answer, Broken, Exchanger, RequestHead};
 use super::{Failure, Reply};
 use crate::answer;
 use crate::encode::Request;
 use crate::stream::{Alpn, Stream};
 use crate::{ConnectError, Endpoint, Error, Protocol};
 
+/// Pauses before a socket is opened in the place of one that broke without ever having answered.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// After a failed attempt, until it is looked which free sockets the server has closed as well.
+const NEWS_TRAVELS: Duration = Duration::from_millis(10);
+
+type Socket = Exchanger<Stream>;
+
 /// Several sockets to one server.
 #[derive(Debug)]
-pub struct RestConnection {
-    jobs: mpsc::UnboundedSender<Job>,
-    pool: Arc<Pool>,
-    /// Counts nothing: whether a request waited is told by the sockets that were free.
-    turns: Turns,
-}
+pub struct RestConnection(Arc<Pool>);
 
 /// What the sockets of a connection share.
 #[derive(Debug)]
@@ -41,192 +43,247 @@ struct Pool {
     endpoint: Endpoint,
     protocol: Protocol,
     sockets: usize,
-    search: HttpRequest<()>,
-    jobs: Mutex<mpsc::UnboundedReceiver<Job>>,
-    /// Sockets that are connected.
-    open: AtomicUsize,
-    /// Sockets that are connected and without a request, less the requests that wait for one.
-    free: AtomicIsize,
+    search: RequestHead,
+    state: Mutex<State>,
+    /// Sockets in a row that broke without an answer.
+    mute: AtomicU32,
 }
 
-/// A request on its way to a socket.
+#[derive(Debug, Default)]
+struct State {
+    /// Sockets without a request, the last used last: it is the one that is used next.
+    free: Vec<Socket>,
+    /// Requests that wait for a socket, the oldest first; there are none while sockets are free.
+    waiting: VecDeque<oneshot::Sender<Lease>>,
+    /// Sockets that are connected or being replaced; 0 closes the connection.
+    left: usize,
+}
+
+/// A socket on loan; given back, or replaced, when it is dropped.
 #[derive(Debug)]
-struct Job {
-    body: Payload,
-    reply: oneshot::Sender<Reply>,
+struct Lease {
+    socket: Option<Socket>,
+    pool: Arc<Pool>,
+    end: End,
+}
+
+/// In what state a socket is given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// Nothing is under way: the next request can have it.
+    Usable,
+    /// A request is under way, which nobody waits for any more.
+    Cancelled,
+    /// The server broke it, or wants it closed.
+    Broken,
 }
 
 /// A request that has been sent. Dropping it closes its socket, which is then replaced.
 #[derive(Debug)]
-pub(super) struct RestPending {
-    reply: oneshot::Receiver<Reply>,
-}
+pub(super) struct RestPending(Lease);
 
 impl RestConnection {
     pub(super) async fn open(endpoint: &Endpoint, protocol: Protocol, sockets: usize) -> Result<Self, Error> {
-        let (jobs, queue) = mpsc::unbounded_channel();
-        let pool = Arc::new(Pool {
+        let pool = Pool {
             endpoint: endpoint.clone(),
             protocol,
             sockets,
-            search: search_request(endpoint, protocol),
-            jobs: Mutex::new(queue),
-            open: AtomicUsize::new(0),
-            free: AtomicIsize::new(0),
-        });
+            search: search_head(endpoint, protocol),
+            state: Mutex::default(),
+            mute: AtomicU32::new(0),
+        };
         for _ in 0..sockets {
             let socket =
                 pool.connect().await.map_err(|source| Error::Connect { uri: endpoint.uri(), source })?;
-            // Counted here, since the task begins only when this one rests.
-            pool.open.fetch_add(1, Ordering::AcqRel);
-            pool.free.fetch_add(1, Ordering::AcqRel);
-            tokio::spawn(Arc::clone(&pool).serve(socket));
+            let mut state = pool.state();
+            state.free.push(socket);
+            state.left += 1;
         }
-        Ok(Self { jobs, pool, turns: Turns::default() })
+        Ok(Self(Arc::new(pool)))
     }
 
     pub(super) async fn reopen(&self) -> Result<Self, Error> {
-        Self::open(&self.pool.endpoint, self.pool.protocol, self.pool.sockets).await
+        Self::open(&self.0.endpoint, self.0.protocol, self.0.sockets).await
     }
 
     pub(super) async fn start(&self, request: Request) -> Result<(RestPending, bool), Failure> {
-        if self.is_closed() {
-            return Err(Failure::Refused);
+        let (mut lease, waited) = match self.0.take()? {
+            Taken::Free(lease) => (lease, false),
+            // Told nothing, it was the last socket that was lost.
+            Taken::InTurn(turn) => (turn.await.map_err(|_| Failure::Refused)?, true),
+        };
+        lease.end = End::Cancelled;
+        match lease.socket.as_mut().expect(LOANED).ask(&self.0.search, request).await {
+            Ok(()) => Ok((RestPending(lease), waited)),
+            Err(_) => {
+                lease.end = End::Broken;
+                Err(Failure::Reset)
+            }
         }
-        let (body, handover) = Payload::new(request, &self.turns);
-        let (reply, receiver) = oneshot::channel();
-        let waits = self.pool.free.fetch_sub(1, Ordering::AcqRel) <= 0;
-        self.jobs.send(Job { body, reply }).map_err(|_| Failure::Refused)?;
-        handed_over(&handover).await;
-        Ok((RestPending { reply: receiver }, waits))
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.pool.open.load(Ordering::Acquire) == 0
+        self.0.state().left == 0
     }
 }
 
-async fn handed_over(handover: &Handover) {
-    poll_fn(|cx| handover.poll(cx)).await;
-}
+/// Why a lease has a socket: only its drop takes it.
+const LOANED: &str = "a socket on loan is there until it is given back";
 
 impl RestPending {
     pub(super) async fn finish(self) -> Reply {
-        self.reply.await.unwrap_or_else(|_| Reply::reset())
+        let mut lease = self.0;
+        match lease.socket.as_mut().expect(LOANED).answer().await {
+            Ok(Answer { status, body, keep }) => {
+                lease.end = if keep { End::Usable } else { End::Broken };
+                lease.pool.mute.store(0, Ordering::Relaxed);
+                reply(lease.pool.protocol, status, body)
+            }
+            Err(Broken::Io(_) | Broken::Closed | Broken::Malformed(_)) => {
+                lease.end = End::Broken;
+                Reply::reset()
+            }
+        }
     }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let Some(socket) = self.socket.take() else { return };
+        match self.end {
+            End::Usable => self.pool.give(socket),
+            End::Cancelled => self.pool.replace(Duration::ZERO),
+            End::Broken => {
+                self.pool.mute.fetch_add(1, Ordering::Relaxed);
+                self.pool.replace(self.pool.pause());
+            }
+        }
+    }
+}
+
+/// What a request gets.
+enum Taken {
+    Free(Lease),
+    InTurn(oneshot::Receiver<Lease>),
 }
 
 impl Pool {
-    async fn connect(&self) -> Result<Socket, ConnectError> {
-        let stream = Stream::connect(&self.endpoint, Alpn::Http1).await?;
-        let (sender, connection) =
-            http1::Builder::new()
-                .writev(true)
-                .handshake(TokioIo::new(stream))
-                .await
-                .map_err(|error| ConnectError::Speech { protocol: "HTTP/1.1", reason: error.to_string() })?;
-        let (ended, closed) = oneshot::channel();
-        tokio::spawn(async move {
-            // Why it ended is told to the request that was under way.
-            connection.await.ok();
-            drop::<oneshot::Sender<Infallible>>(ended);
-        });
-        Ok(Socket { sender, closed })
+    /// Never held while anything is waited for.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Serves the queue over one socket, and over its successors when a cancelled request or the
-    /// server closes it, until the connection is dropped or the server cannot be reached.
-    async fn serve(self: Arc<Self>, mut socket: Socket) {
-        while let Some(next) = self.next_job(&mut socket).await {
-            let usable = match next {
-                Next::Job(job) => self.exchange(&mut socket.sender, job).await,
-                Next::SocketClosed => {
-                    self.free.fetch_sub(1, Ordering::AcqRel);
-                    false
+    async fn connect(&self) -> Result<Socket, ConnectError> {
+        Stream::connect(&self.endpoint, Alpn::Http1).await.map(Exchanger::new)
+    }
+
+    fn lease(self: &Arc<Self>, socket: Socket) -> Lease {
+        Lease { socket: Some(socket), pool: Arc::clone(self), end: End::Usable }
+    }
+
+    /// A free socket that the server has not closed, or a place in the queue.
+    fn take(self: &Arc<Self>) -> Result<Taken, Failure> {
+        let mut state = self.state();
+        while let Some(mut socket) = state.free.pop() {
+            if is_alive(&mut socket) {
+                return Ok(Taken::Free(self.lease(socket)));
+            }
+            self.replace(self.pause());
+        }
+        if state.left == 0 {
+            return Err(Failure::Refused);
+        }
+        let (giver, turn) = oneshot::channel();
+        state.waiting.push_back(giver);
+        Ok(Taken::InTurn(turn))
+    }
+
+    /// A socket is free: for whoever has waited longest.
+    fn give(self: &Arc<Self>, socket: Socket) {
+        let mut lease = self.lease(socket);
+        loop {
+            let waiting = {
+                let mut state = self.state();
+                match state.waiting.pop_front() {
+                    Some(waiting) => waiting,
+                    None => return state.free.extend(lease.socket.take()),
                 }
             };
-            if !usable {
-                match self.connect().await {
-                    Ok(replacement) => socket = replacement,
-                    Err(_) => break,
+            // Who was cancelled meanwhile hands it back.
+            match waiting.send(lease) {
+                Ok(()) => return,
+                Err(back) => lease = back,
+            }
+        }
+    }
+
+    /// Opens a socket in the place of one that is gone, after a pause.
+    fn replace(self: &Arc<Self>, pause: Duration) {
+        let pool = Arc::clone(self);
+        // Without a runtime the connection is of no use any more.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        runtime.spawn(async move {
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
+            }
+            match pool.connect().await {
+                Ok(socket) => pool.give(socket),
+                Err(_) => {
+                    pool.lose(1);
+                    tokio::time::sleep(NEWS_TRAVELS).await;
+                    let mut free = std::mem::take(&mut pool.state().free);
+                    let before = free.len();
+                    free.retain_mut(is_alive);
+                    pool.lose(before - free.len());
+                    free.into_iter().for_each(|socket| pool.give(socket));
                 }
             }
-            self.free.fetch_add(1, Ordering::AcqRel);
-        }
-        if self.open.fetch_sub(1, Ordering::AcqRel) == 1 {
-            // The last socket is gone: whoever waits for one is told by the drop of its request.
-            let mut jobs = self.jobs.lock().await;
-            jobs.close();
-            while jobs.try_recv().is_ok() {}
+        });
+    }
+
+    /// Sockets are gone for good. With the last one, whoever waits is told by the drop of its turn.
+    fn lose(&self, count: usize) {
+        let mut state = self.state();
+        state.left -= count;
+        if state.left == 0 {
+            let waiting = std::mem::take(&mut state.waiting);
+            drop(state);
+            drop(waiting);
         }
     }
 
-    /// The next request; `None` when the connection has been dropped.
-    async fn next_job(&self, socket: &mut Socket) -> Option<Next> {
-        let job = async { self.jobs.lock().await.recv().await };
-        tokio::select! {
-            biased;
-            // A server may close an idle socket, and a restart closes all of them.
-            _ = &mut socket.closed => Some(Next::SocketClosed),
-            job = job => job.map(Next::Job),
-        }
-    }
-
-    /// Sends one request and passes its answer on. False when the socket cannot be used again.
-    async fn exchange(&self, sender: &mut SendRequest<OneBuffer>, job: Job) -> bool {
-        let Job { body, mut reply } = job;
-        if reply.is_closed() {
-            return true;
-        }
-        let (mut parts, ()) = self.search.clone().into_parts();
-        parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.remaining()));
-        let request = HttpRequest::from_parts(parts, OneBuffer(Some(body)));
-        let call = async {
-            let response = sender.send_request(request).await.ok()?;
-            let status = response.status().as_u16();
-            let body = response.into_body().collect().await.ok()?.to_bytes();
-            Some((status, body))
-        };
-        let answer = tokio::select! {
-            biased;
-            () = reply.closed() => return false,
-            answer = call => answer,
-        };
-        let usable = answer.is_some() && !sender.is_closed();
-        // A cancelled request's answer is wanted by nobody.
-        reply.send(answer.map_or_else(Reply::reset, |(status, body)| self.reply(status, body))).ok();
-        usable
-    }
-
-    fn reply(&self, status: u16, body: Bytes) -> Reply {
-        let mut reply = Reply::answered(self.protocol, body);
-        if status != 200 {
-            // The envelope's code says more, where there is one.
-            reply.hits = 0;
-            if reply.code.is_none() {
-                reply.outcome = answer::outcome_of_http_status(status);
-                reply.code = Some(status.into());
-            }
-        }
-        reply
+    /// How long to leave the server alone after a socket was closed: one that hangs up on everybody
+    /// must not be asked as fast as it can hang up.
+    fn pause(&self) -> Duration {
+        // A first one may be chance, or how the server treats sockets that rest.
+        let Some(doublings) = self.mute.load(Ordering::Relaxed).checked_sub(2) else { return Duration::ZERO };
+        let longest = FIRST_PAUSE.saturating_mul(1 << doublings.min(10)).min(LONGEST_PAUSE);
+        longest.mul_f64(rand::rng().random_range(0.5..=1.0))
     }
 }
 
-/// A connected socket.
-struct Socket {
-    sender: SendRequest<OneBuffer>,
-    /// Resolves when the socket is closed; nothing is ever sent.
-    closed: oneshot::Receiver<Infallible>,
+/// Whether a free socket is still open. A server that speaks unasked is of no use either.
+fn is_alive(socket: &mut Socket) -> bool {
+    let mut byte = [0];
+    let mut cx = Context::from_waker(Waker::noop());
+    Pin::new(socket.stream_mut()).poll_read(&mut cx, &mut ReadBuf::new(&mut byte)).is_pending()
 }
 
-/// What a free socket meets next.
-enum Next {
-    Job(Job),
-    SocketClosed,
+fn reply(protocol: Protocol, status: u16, body: Bytes) -> Reply {
+    let mut reply = Reply::answered(protocol, body);
+    if status != 200 {
+        // The envelope's code says more, where there is one.
+        reply.hits = 0;
+        if reply.code.is_none() {
+            reply.outcome = answer::outcome_of_http_status(status);
+            reply.code = Some(status.into());
+        }
+    }
+    reply
 }
 
 /// The constant head of a search.
-fn search_request(endpoint: &Endpoint, protocol: Protocol) -> HttpRequest<()> {
+fn search_head(endpoint: &Endpoint, protocol: Protocol) -> RequestHead {
     let path = match protocol {
         Protocol::RestV1 => format!("{}/search", v1::PREFIX),
         Protocol::RestV2 | Protocol::Grpc => format!("{}/entities/search", v2::PREFIX),
@@ -240,32 +297,5 @@ fn search_request(endpoint: &Endpoint, protocol: Protocol) -> HttpRequest<()> {
     if let Some(token) = endpoint.rest_authorization() {
         headers.insert(header::AUTHORIZATION, token);
     }
-    let mut request = HttpRequest::new(());
-    *request.method_mut() = Method::POST;
-    *request.uri_mut() = path.parse::<Uri>().expect("a constant path is a URI");
-    *request.headers_mut() = headers;
-    request
-}
-
-/// A body that is one buffer.
-struct OneBuffer(Option<Payload>);
-
-impl Body for OneBuffer {
-    type Data = Payload;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Payload>, Infallible>>> {
-        Poll::Ready(self.0.take().map(|payload| Ok(Frame::data(payload))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.0.is_none()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.0.as_ref().map_or(0, |payload| payload.remaining() as u64))
-    }
+    RequestHead::post(&path, &headers)
 }
