@@ -209,7 +209,10 @@ pub fn execute(
     // Where the disk is full, its room is what the rest of this needs.
     drop(reserve);
     tell(&events, Event::Merging { parts: recorded.parts.len() });
-    if let Err(error) = recorded.parts.merge_at_the_end(&run_dir) {
+    // A disk that failed is left alone, parts and all.
+    if recorded.error.is_none()
+        && let Err(error) = recorded.parts.merge_at_the_end(&run_dir)
+    {
         tell(&events, Event::Warning(format!("the parts stay small: {error}")));
     }
     if let Err(error) = health.write(&run_dir).and(scraped) {

@@ -22,6 +22,10 @@ use squall_core::run_dir::{RunDir, RunDirError, write_aside};
 /// Most files that a finished run has.
 pub(crate) const MOST_AT_THE_END: usize = 64;
 
+/// Rows that a file has at least where the run has them: what a file says of itself (4 KB) is then
+/// little beside them.
+const ENOUGH_ROWS: u64 = 1 << 15;
+
 /// When a run that goes on has this many small parts, they become one.
 const MANY: usize = 512;
 
@@ -132,7 +136,7 @@ impl Parts {
         }
     }
 
-    /// Merges to at most [`MOST_AT_THE_END`] files, on all cores, now that there is no load.
+    /// Merges to few files (see [`most_files`]), on all cores, now that there is no load.
     ///
     /// # Errors
     /// When the merge failed: all parts are there as before.
@@ -142,7 +146,7 @@ impl Parts {
             self.replace(run_dir, &[files], written)?;
         }
         let rows: Vec<u64> = self.files.iter().map(|part| part.rows).collect();
-        let groups = groups(&rows, MOST_AT_THE_END);
+        let groups = groups(&rows, most_files(rows.iter().sum()));
         if groups.is_empty() {
             return Ok(());
         }
@@ -210,6 +214,11 @@ impl Parts {
         let removed = fs::remove_dir_all(&merging).map_err(|source| io_error("removing", &merging, source));
         exchanged.and(removed)
     }
+}
+
+/// How many files so many rows may be in when the run is over.
+fn most_files(rows: u64) -> usize {
+    usize::try_from(rows / ENOUGH_ROWS).unwrap_or(usize::MAX).clamp(1, MOST_AT_THE_END)
 }
 
 /// Ranges of neighbours to merge so that at most `most` files are left, as even as their rows
@@ -360,23 +369,27 @@ mod tests {
     }
 
     #[test]
-    fn a_run_ends_with_at_most_64_files_and_every_row_once() {
-        let data = tempfile::tempdir().unwrap();
-        let (run_dir, mut parts) = run(data.path(), 150);
-        parts.merge_at_the_end(&run_dir).unwrap();
-        assert!(parts.len() <= MOST_AT_THE_END && parts.len() > 50, "{}", parts.len());
-        assert_eq!(run_dir.parts().unwrap().len(), parts.len());
-        assert_eq!(seqs(&run_dir), (0..300).collect::<Vec<_>>());
-        assert_eq!(parts.next_number(), 151);
-        assert!(!run_dir.path().join("requests.merging").exists());
+    fn few_rows_end_in_one_file_with_every_row_once() {
+        for count in [2, 5, 150] {
+            let data = tempfile::tempdir().unwrap();
+            let (run_dir, mut parts) = run(data.path(), count);
+            parts.merge_at_the_end(&run_dir).unwrap();
+            assert_eq!((parts.len(), run_dir.parts().unwrap().len()), (1, 1));
+            assert_eq!(seqs(&run_dir), (0..count * 2).collect::<Vec<_>>());
+            assert_eq!(parts.next_number(), count + 1);
+            assert!(!run_dir.path().join("requests.merging").exists());
+        }
     }
 
     #[test]
-    fn few_parts_stay_as_they_are() {
-        let data = tempfile::tempdir().unwrap();
-        let (run_dir, mut parts) = run(data.path(), 5);
-        parts.merge_at_the_end(&run_dir).unwrap();
-        assert_eq!(run_dir.parts().unwrap().len(), 5);
+    fn files_are_few_and_have_rows_enough() {
+        let cases =
+            [(0, 1), (1, 1), (ENOUGH_ROWS * 2 - 1, 1), (ENOUGH_ROWS * 2, 2), (u64::MAX, MOST_AT_THE_END)];
+        for (rows, files) in cases {
+            assert_eq!(most_files(rows), files, "{rows} rows");
+        }
+        let large = [ENOUGH_ROWS * 3, ENOUGH_ROWS, ENOUGH_ROWS * 2];
+        assert_eq!(groups(&large, most_files(large.iter().sum())), [], "files that are large enough stay");
     }
 
     #[test]
