@@ -229,3 +229,19 @@ async fn a_server_that_hangs_up_on_everybody_is_not_stormed() {
     assert!(tokio::time::timeout(Duration::from_secs(1), both).await.is_err(), "it goes on and on");
     assert!((4..60).contains(&met.get()), "{} connections in a second", met.get());
 }
+
+#[tokio::test]
+async fn a_request_in_flight_is_small() {
+    // It is moved a few times on its way, and there are thousands of them.
+    let sandbox = sandbox().await;
+    for (_, protocol) in BOTH {
+        let connection = Connection::open(&endpoint(&sandbox.uri), protocol).await.unwrap();
+        let start = connection.start(request(protocol, &template(protocol, "c", None), 0));
+        let start_bytes = size_of_val(&start);
+        let finish = start.await.unwrap().finish();
+        let finish_bytes = size_of_val(&finish);
+        println!("start {start_bytes} bytes, finish {finish_bytes}");
+        assert!(start_bytes.max(finish_bytes) <= 800, "start {start_bytes} bytes, finish {finish_bytes}");
+        finish.await;
+    }
+}

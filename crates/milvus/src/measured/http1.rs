@@ -180,9 +180,7 @@ impl<S: AsyncRead + Unpin> Exchanger<S> {
 
     async fn trailers(&mut self) -> Result<(), Broken> {
         loop {
-            let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
-            let parsed = httparse::parse_headers(&self.read, &mut headers)?;
-            if let httparse::Status::Complete((bytes, _)) = parsed {
+            if let Some(bytes) = trailers_end(&self.read)? {
                 self.read.advance(bytes);
                 return Ok(());
             }
@@ -200,6 +198,16 @@ impl<S: AsyncRead + Unpin> Exchanger<S> {
             _ => Ok(()),
         }
     }
+}
+
+/// Where the trailers after the last chunk end; `None` while they are not whole. Apart from
+/// [`Exchanger::trailers`], whose future would hold the array of headers.
+fn trailers_end(read: &[u8]) -> Result<Option<usize>, Broken> {
+    let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
+    Ok(match httparse::parse_headers(read, &mut headers)? {
+        httparse::Status::Complete((bytes, _)) => Some(bytes),
+        httparse::Status::Partial => None,
+    })
 }
 
 fn too_long() -> Broken {
