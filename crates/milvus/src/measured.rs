@@ -29,8 +29,12 @@ mod http1;
 mod payload;
 mod rest;
 
+use std::future::poll_fn;
+
 use bytes::Bytes;
 use squall_core::row::Outcome;
+
+use self::payload::Left;
 
 use crate::answer::{self, HitsError, SearchHits};
 use crate::encode::Request;
@@ -144,8 +148,9 @@ impl Connection {
     pub async fn start(&self, request: Request) -> Result<Pending, Failure> {
         let (kind, waited) = match self {
             Self::Grpc(connection) => {
-                let (pending, waited) = connection.start(request).await?;
-                (PendingKind::Grpc(pending), waited)
+                let (pending, handover) = connection.start(request)?;
+                let left = poll_fn(|cx| handover.poll(cx)).await;
+                (PendingKind::Grpc(pending), left == Left::Later)
             }
             Self::Rest(connection) => {
                 let (pending, waited) = connection.start(request).await?;
@@ -174,7 +179,7 @@ impl Pending {
     /// The answer. The future resolves at the instant `done`; dropped before, it cancels the request.
     pub async fn finish(self) -> Reply {
         match self.kind {
-            PendingKind::Grpc(pending) => pending.finish().await,
+            PendingKind::Grpc(mut pending) => poll_fn(|cx| pending.poll_reply(cx)).await,
             PendingKind::Rest(pending) => pending.finish().await,
         }
     }

@@ -4,9 +4,10 @@
 //! the request itself; a unary call is HEADERS, one DATA with a 5-byte prefix, and trailers.
 
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -15,7 +16,7 @@ use h2::client::{ResponseFuture, SendRequest};
 use http::{HeaderMap, HeaderValue, Method, Request as HttpRequest, StatusCode, Uri, Version, header};
 
 use super::batch::gathering;
-use super::payload::{Handover, Left, Payload, Turns};
+use super::payload::{Handover, Payload, Turns};
 use super::{Failure, Reply};
 use crate::answer;
 use crate::encode::Request;
@@ -70,7 +71,7 @@ impl GrpcConnection {
                 poll_fn(|cx| {
                     turns.begin();
                     // Why it ended is told to each of its streams.
-                    let ended = std::pin::Pin::new(&mut connection).poll(cx).is_ready();
+                    let ended = Pin::new(&mut connection).poll(cx).is_ready();
                     let broken = matches!(batch.send(cx), Poll::Ready(Err(_)));
                     if ended || broken { Poll::Ready(()) } else { Poll::Pending }
                 })
@@ -101,8 +102,8 @@ impl GrpcConnection {
         let uri = || self.endpoint.uri();
         let request = Request { head: Bytes::from_static(&[0; PREFIX_BYTES]), tail: Bytes::new() };
         let call = async {
-            let (pending, _) = self.send(http_request(&self.endpoint, "GetVersion"), request).await?;
-            Ok::<_, Failure>(pending.receive().await)
+            let (mut pending, _) = self.send(http_request(&self.endpoint, "GetVersion"), request)?;
+            Ok::<_, Failure>(poll_fn(|cx| pending.poll_answer(cx)).await)
         };
         let speech = |reason: String| Error::Connect {
             uri: uri(),
@@ -127,22 +128,21 @@ impl GrpcConnection {
         }
     }
 
-    pub(super) async fn start(&self, request: Request) -> Result<(GrpcPending, bool), Failure> {
-        self.send(self.search.clone(), request).await
+    /// Opens a stream; it has left when the second value says so.
+    pub(super) fn start(&self, request: Request) -> Result<(GrpcPending, Handover), Failure> {
+        self.send(self.search.clone(), request)
     }
 
-    async fn send(&self, headers: HttpRequest<()>, request: Request) -> Result<(GrpcPending, bool), Failure> {
+    fn send(&self, headers: HttpRequest<()>, request: Request) -> Result<(GrpcPending, Handover), Failure> {
         let (payload, handover) = Payload::new(request, &self.turns);
         let (response, mut stream) = self.sender.clone().send_request(headers, false).map_err(|_| {
             self.closed.store(true, Ordering::Release);
             Failure::Refused
         })?;
         stream.send_data(payload, true).map_err(|_| Failure::Reset)?;
-        // `response` is held here: should this future be dropped, so is the stream, and h2 throws the
-        // waiting payload away and resets it.
-        let pending = GrpcPending { response };
-        let left = handed_over(&handover).await;
-        Ok((pending, left == Left::Later))
+        // Should `response` be dropped before it has left, h2 throws the waiting payload away and
+        // resets the stream.
+        Ok((GrpcPending(Receiving::Head(response)), handover))
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -155,10 +155,6 @@ impl Drop for GrpcConnection {
     fn drop(&mut self) {
         self.driver.abort();
     }
-}
-
-async fn handed_over(handover: &Handover) -> Left {
-    poll_fn(|cx| handover.poll(cx)).await
 }
 
 /// The constant headers of a call.
@@ -188,9 +184,22 @@ fn speech(error: &h2::Error) -> ConnectError {
 }
 
 /// A stream whose request has been sent. Dropping it resets the stream with CANCEL.
+///
+/// Polled by hand: futures in futures would be moved, a kilobyte a request, each time one waits for
+/// another.
 #[derive(Debug)]
-pub(super) struct GrpcPending {
-    response: ResponseFuture,
+pub(super) struct GrpcPending(Receiving);
+
+#[derive(Debug)]
+enum Receiving {
+    /// The head of the answer is not here yet.
+    Head(ResponseFuture),
+    /// The data that came so far.
+    Body(RecvStream, Collected),
+    /// All data is here; trailers tell the status.
+    Trailers(RecvStream, Bytes),
+    /// It is over.
+    Nothing,
 }
 
 /// What came back on a stream.
@@ -206,8 +215,8 @@ enum Answer {
 }
 
 impl GrpcPending {
-    pub(super) async fn finish(self) -> Reply {
-        match self.receive().await {
+    pub(super) fn poll_reply(&mut self, cx: &mut Context<'_>) -> Poll<Reply> {
+        Poll::Ready(match ready!(self.poll_answer(cx)) {
             Answer::Message(body) => Reply::answered(Protocol::Grpc, body),
             Answer::Status(status, _) => {
                 Reply::failed(answer::outcome_of_grpc_status(status), Some(status), Protocol::Grpc)
@@ -217,31 +226,59 @@ impl GrpcPending {
                 Reply::failed(outcome, Some(status.into()), Protocol::Grpc)
             }
             Answer::Broken => Reply::reset(),
-        }
+        })
     }
 
-    async fn receive(self) -> Answer {
-        let Ok(response) = self.response.await else { return Answer::Broken };
-        let (head, mut stream) = response.into_parts();
-        if head.status != StatusCode::OK {
-            return Answer::Http(head.status.as_u16());
-        }
-        // An answer of trailers only has its status among the headers.
-        if let Some(failed) = status(&head.headers) {
-            return failed;
-        }
-        let Some(framed) = collect(&mut stream).await else { return Answer::Broken };
-        match poll_fn(|cx| stream.poll_trailers(cx)).await {
-            Ok(Some(trailers)) => {
-                if let Some(failed) = status(&trailers) {
-                    return failed;
+    /// Not to be polled again once it was ready.
+    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Answer> {
+        loop {
+            let next = match &mut self.0 {
+                Receiving::Head(response) => match ready!(Pin::new(response).poll(cx)) {
+                    Ok(response) => match body_of(response) {
+                        Ok(stream) => Receiving::Body(stream, Collected::default()),
+                        Err(failed) => return Poll::Ready(failed),
+                    },
+                    Err(_) => return Poll::Ready(Answer::Broken),
+                },
+                Receiving::Body(stream, collected) => match ready!(stream.poll_data(cx)) {
+                    Some(Ok(data)) => {
+                        if collected.add(data, stream).is_none() {
+                            return Poll::Ready(Answer::Broken);
+                        }
+                        continue;
+                    }
+                    Some(Err(_)) => return Poll::Ready(Answer::Broken),
+                    None => {
+                        let data = std::mem::take(collected).all();
+                        match std::mem::replace(&mut self.0, Receiving::Nothing) {
+                            Receiving::Body(stream, _) => Receiving::Trailers(stream, data),
+                            over => over,
+                        }
+                    }
+                },
+                Receiving::Trailers(stream, data) => {
+                    let Ok(trailers) = ready!(stream.poll_trailers(cx)) else {
+                        return Poll::Ready(Answer::Broken);
+                    };
+                    let failed = trailers.as_ref().and_then(status);
+                    let message = || unframe(std::mem::take(data)).map_or(Answer::Broken, Answer::Message);
+                    return Poll::Ready(failed.unwrap_or_else(message));
                 }
-            }
-            Ok(None) => {}
-            Err(_) => return Answer::Broken,
+                Receiving::Nothing => return Poll::Ready(Answer::Broken),
+            };
+            self.0 = next;
         }
-        unframe(framed).map_or(Answer::Broken, Answer::Message)
     }
+}
+
+/// The stream of an answer's data, or what its head says instead.
+fn body_of(response: http::Response<RecvStream>) -> Result<RecvStream, Answer> {
+    let (head, stream) = response.into_parts();
+    if head.status != StatusCode::OK {
+        return Err(Answer::Http(head.status.as_u16()));
+    }
+    // An answer of trailers only has its status among the headers.
+    status(&head.headers).map_or(Ok(stream), Err)
 }
 
 /// The status in headers or trailers, if there is one and it is not OK.
@@ -258,24 +295,33 @@ fn words(message: Option<&HeaderValue>) -> String {
     message.and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
 }
 
-/// All data of a stream; without a copy when it came in one piece, as answers do.
-async fn collect(stream: &mut RecvStream) -> Option<Bytes> {
-    let mut first = Bytes::new();
-    let mut rest = BytesMut::new();
-    while let Some(data) = poll_fn(|cx| stream.poll_data(cx)).await {
-        let data = data.ok()?;
-        // The window is given back, though no answer fills it: the connection's must not run dry.
-        stream.flow_control().release_capacity(data.len()).ok()?;
-        if first.is_empty() && rest.is_empty() {
-            first = data;
-        } else {
-            if rest.is_empty() {
-                rest.extend_from_slice(&first);
-            }
-            rest.extend_from_slice(&data);
+/// The data of a stream so far; without a copy when it comes in one piece, as answers do.
+#[derive(Debug, Default)]
+struct Collected {
+    first: Bytes,
+    rest: BytesMut,
+}
+
+impl Collected {
+    /// Adds a piece. `None` when the stream is broken.
+    fn add(&mut self, data: Bytes, stream: &mut RecvStream) -> Option<()> {
+        if self.first.is_empty() && self.rest.is_empty() {
+            // Its window is given back with the stream.
+            self.first = data;
+            return Some(());
         }
+        let mut given_back = data.len();
+        if self.rest.is_empty() {
+            given_back += self.first.len();
+            self.rest.extend_from_slice(&self.first);
+        }
+        self.rest.extend_from_slice(&data);
+        stream.flow_control().release_capacity(given_back).ok()
     }
-    Some(if rest.is_empty() { first } else { rest.freeze() })
+
+    fn all(self) -> Bytes {
+        if self.rest.is_empty() { self.first } else { self.rest.freeze() }
+    }
 }
 
 /// The message in one uncompressed gRPC frame.
