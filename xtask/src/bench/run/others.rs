@@ -113,3 +113,26 @@ pub(super) fn pymilvus_cpu_us(bench: &Bench<'_>, sandbox: &Sandbox) -> anyhow::R
     let report: PymilvusReport = serde_json::from_str(&stdout).context("pymilvus' report does not read")?;
     Ok(report.cpu_seconds * 1e6 / report.requests)
 }
+
+/// CPU of a search with pymilvus under Locust with [`IN_FLIGHT`] users who do not think, in microseconds.
+pub(super) fn locust_cpu_us(bench: &Bench<'_>, sandbox: &Sandbox) -> anyhow::Result<f64> {
+    let seconds = bench.args.seconds.min(4);
+    let line = format!(
+        "-m locust --headless --users {IN_FLIGHT} --spawn-rate 1000 --run-time {seconds}s --only-summary \
+         --loglevel ERROR --locustfile"
+    );
+    let mut command = Command::new(&bench.stopwatch.python.interpreter);
+    command.args(line.split_whitespace()).arg(script("locust_search.py"));
+    let asked = [
+        ("URI", sandbox.uri()),
+        ("COLLECTION", COLLECTION),
+        ("DIMENSION", &DIMENSION.to_string()),
+        ("LIMIT", &LIMIT.to_string()),
+    ];
+    command.envs(asked.map(|(name, value)| (format!("SEARCH_{name}"), value.to_owned())));
+    let stdout = bench.generator.run(|| workspace::output(&mut command))?;
+    let report = stdout.lines().find(|line| line.starts_with('{')).context("Locust told nothing")?;
+    let report: PymilvusReport = serde_json::from_str(report).context("Locust's report does not read")?;
+    ensure!(report.requests > 0.0, "Locust made no requests");
+    Ok(report.cpu_seconds * 1e6 / report.requests)
+}

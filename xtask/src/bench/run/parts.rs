@@ -26,12 +26,22 @@ pub(super) fn grpc(bench: &Bench<'_>, report: &mut Report) -> anyhow::Result<()>
     let pairs = rivalry(bench, &sandbox, report, "grpc", "h2load", others::h2load)?;
     let ours = spread(pairs.iter().map(|(ours, _)| ours.cpu_us()))?;
     report.bar(Bar::new("gRPC: CPU of a request", "µs", Bound::AtMost(25.0), ours.median));
-    let pymilvus: Vec<f64> = (0..bench.args.pairs)
-        .map(|_| others::pymilvus_cpu_us(bench, &sandbox))
-        .collect::<anyhow::Result<_>>()?;
-    report.row("pymilvus: CPU of a search", "µs", &spread(pymilvus.iter().copied())?);
-    let ratio = spread(pairs.iter().zip(&pymilvus).map(|((ours, _), theirs)| theirs / ours.cpu_us()))?;
+    let squall = || {
+        let load = Load::grpc(Amount::AsMuchAsGoes);
+        load::run(bench, &sandbox, load, bench.args.seconds).map(|(done, _)| done.cpu_us())
+    };
+    let pairs = in_turns(bench, squall, || others::pymilvus_cpu_us(bench, &sandbox))?;
+    for (ours, theirs) in &pairs {
+        println!("squall {ours:.1} µs; pymilvus {theirs:.0} µs");
+    }
+    report.row("pymilvus: CPU of a search", "µs", &spread(pairs.iter().map(|pair| pair.1))?);
+    let ratio = spread(pairs.iter().map(|(ours, theirs)| theirs / ours))?;
     report.bar(Bar::new("pymilvus' CPU ÷ squall's", "×", Bound::AtLeast(40.0), ratio.median));
+    let pairs = in_turns(bench, squall, || others::locust_cpu_us(bench, &sandbox))?;
+    let name = "Locust with pymilvus, 64 users: CPU of a search";
+    report.row(name, "µs", &spread(pairs.iter().map(|pair| pair.1))?);
+    let ratio = spread(pairs.iter().map(|(ours, theirs)| theirs / ours))?;
+    report.row("its CPU ÷ squall's", "×", &ratio);
     whole_command(bench, &sandbox, report)
 }
 
@@ -227,11 +237,11 @@ fn spread(values: impl Iterator<Item = f64>) -> anyhow::Result<Spread> {
 }
 
 /// Measures two things in turns, who begins changing each time.
-fn in_turns<T>(
+fn in_turns<O, T>(
     bench: &Bench<'_>,
-    ours: impl Fn() -> anyhow::Result<T>,
+    ours: impl Fn() -> anyhow::Result<O>,
     theirs: impl Fn() -> anyhow::Result<T>,
-) -> anyhow::Result<Vec<(T, T)>> {
+) -> anyhow::Result<Vec<(O, T)>> {
     let pair = |number: usize| {
         if number.is_multiple_of(2) {
             let ours = ours()?;
