@@ -9,6 +9,7 @@ use std::path::Path;
 use polars::prelude::*;
 
 use crate::rows::one_line;
+use crate::statistics::theil_sen::median;
 
 /// What a series tells of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -177,12 +178,17 @@ impl Looks {
         self.get(metric).map(|(time, value)| (time, value * scale)).collect()
     }
 
+    /// The increase a second. The look at a run's end may come a moment after the one before it: over less
+    /// than half of the usual time between two, a counter that ticks tells nothing, and there is no point.
     fn rate(&self, metric: &str) -> Vec<(i64, f64)> {
+        let increases = self.increase(metric);
+        let usual_ns = median(increases.iter().map(|(from, to, _)| (to - from) as f64)).unwrap_or(0.0);
+        let whole = |(from, to, _): &(i64, i64, f64)| (to - from) as f64 >= usual_ns / 2.0;
         let rate = |(from, to, more): (i64, i64, f64)| {
             let value = if more < 0.0 { f64::NAN } else { more / ((to - from) as f64 / 1e9) };
             (from + (to - from) / 2, value)
         };
-        self.increase(metric).into_iter().map(rate).collect()
+        increases.into_iter().filter(whole).map(rate).collect()
     }
 
     /// Mean of what a histogram took between two looks.
@@ -225,6 +231,21 @@ impl Looks {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_look_a_moment_after_another_makes_no_rate() {
+        let mut looks = Looks::default();
+        let points =
+            [(0, 0.0), (5, 1.0), (10, 2.0), (15, 3.0)].map(|(at, value)| (at * 1_000_000_000, value));
+        let last = (15_100_000_000, 3.0);
+        looks.0.insert("process_cpu_seconds_total", points.into_iter().chain([last]).collect());
+        let rates: Vec<f64> = looks.rate("process_cpu_seconds_total").iter().map(|(_, rate)| *rate).collect();
+        assert_eq!(
+            rates,
+            [0.2, 0.2, 0.2],
+            "0 cores over a tenth of a second would be a figure made of nothing"
+        );
+    }
 
     #[test]
     fn counters_become_rates_and_histograms_means_and_a_restart_leaves_a_gap() {

@@ -21,7 +21,9 @@ fn main() -> ExitCode {
     debug_assert!(installed.is_ok(), "nothing installs a TLS provider before main does");
 
     let filter = EnvFilter::try_from_env("SQUALL_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
+    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    log.with_ansi(colours).without_time().init();
 
     let matches = match cli::command().try_get_matches() {
         Ok(matches) => matches,

@@ -55,12 +55,11 @@ fn percentiles(comparison: &Comparison, layout: Layout) -> Drawing {
         let total = comparison.groups.first().into_iter().flat_map(|group| &group.figures);
         let found = total.into_iter().find(|found| found.figure == quantity);
         found.map_or_else(String::new, |found| {
-            format!(
-                "{} {} ms before, {} ms now",
-                quantity.title(),
-                views::value(quantity, found.base),
-                views::value(quantity, found.new)
-            )
+            let side = |figure: Option<f64>| match figure {
+                Some(_) => format!("{} ms", views::value(quantity, figure)),
+                None => "not known".to_owned(),
+            };
+            format!("{} {} before, {} now", quantity.title(), side(found.base), side(found.new))
         })
     };
     Drawing {

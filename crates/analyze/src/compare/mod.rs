@@ -63,7 +63,7 @@ pub enum CompareError {
     #[error("the runs are not alike, so a difference would say nothing about the server:\n{}\nname what may differ with --allow-difference KEY", listed(.0))]
     Unlike(Vec<Unlike>),
     /// A run's figures are not the server's.
-    #[error("{} is invalid ({reasons}): its figures are the generator's and not the server's; see its report, and run it again", run.display())]
+    #[error("{} is invalid ({reasons}): its figures are not the server's; see its report, and run it again", run.display())]
     Invalid {
         /// The run.
         run: PathBuf,

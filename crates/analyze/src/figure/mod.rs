@@ -221,6 +221,9 @@ fn describe(kind: FigureKind, analysis: &Analysis) -> String {
         FigureKind::Times | FigureKind::Heat | FigureKind::Latency | FigureKind::Filters if !answered => {
             "No measured request was answered, so there is no response time.".to_owned()
         }
+        FigureKind::Rate | FigureKind::Errors if totals.requests == 0 => {
+            "No request was measured.".to_owned()
+        }
         FigureKind::Rate => {
             let stages = crate::spans::placed_stages(&analysis.record.plan);
             let named = stages.iter().filter(|stage| stage.to_ns < i64::MAX).map(|stage| {

@@ -17,14 +17,19 @@ fn time_ticks(layout: Layout) -> usize {
     if layout.narrow { 5 } else { 10 }
 }
 
+/// The last moment that there is something of: a request or, without any, a look at the generator.
+fn end_ns(analysis: &Analysis) -> i64 {
+    let looked = analysis.health.seconds.last().map_or(0, |second| second.time_ns);
+    analysis.series.buckets.last().map_or(looked, |bucket| bucket.to_ns)
+}
+
 pub(crate) fn time_axis(analysis: &Analysis, layout: Layout) -> Axis {
-    let end_ns = analysis.series.buckets.last().map_or(0, |bucket| bucket.to_ns);
-    Axis::time(end_ns as f64 / 1e9, time_ticks(layout))
+    Axis::time(end_ns(analysis) as f64 / 1e9, time_ticks(layout))
 }
 
 /// The spans, in seconds, that the figures leave out.
 pub(crate) fn not_measured(analysis: &Analysis) -> Vec<(f64, f64)> {
-    let end_ns = analysis.series.buckets.last().map_or(0, |bucket| bucket.to_ns);
+    let end_ns = end_ns(analysis);
     let mut shaded = Vec::new();
     let mut from = 0;
     for (begin, end) in analysis.spans.iter() {
@@ -55,7 +60,7 @@ pub(crate) fn middle_line(
 pub(crate) fn stage_lines(analysis: &Analysis) -> Vec<Line> {
     let stages = crate::spans::placed_stages(&analysis.record.plan);
     let measured: Vec<_> = stages.iter().filter(|stage| stage.kind == StageKind::Steady).collect();
-    let end_ns = analysis.series.buckets.last().map_or(0, |bucket| bucket.to_ns);
+    let end_ns = end_ns(analysis);
     let seconds = |ns: i64| ns.min(end_ns) as f64 / 1e9;
     let every_other = measured.iter().skip(1).step_by(2).filter(|stage| stage.from_ns < end_ns);
     let stages = every_other.map(|stage| (seconds(stage.from_ns), seconds(stage.to_ns)));
@@ -67,7 +72,7 @@ pub(crate) fn stage_lines(analysis: &Analysis) -> Vec<Line> {
 /// The name of each stage, where there are several.
 fn stage_names(analysis: &Analysis) -> Vec<Line> {
     let stages = crate::spans::placed_stages(&analysis.record.plan);
-    let end_ns = analysis.series.buckets.last().map_or(0, |bucket| bucket.to_ns);
+    let end_ns = end_ns(analysis);
     if stages.len() < 2 {
         return Vec::new();
     }

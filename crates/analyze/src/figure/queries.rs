@@ -51,8 +51,11 @@ pub(crate) fn by_filter(analysis: &Analysis, layout: Layout) -> Panel {
         if layout.narrow { 4 } else { 8 },
     );
     let scale = if x.log { ", logarithmic" } else { "" };
-    let most = if layout.narrow { 26 } else { 60 };
-    let label = |group: &FilterGroup| shortened(&format!("{} · {}", group.title(), group.limit), most);
+    let most = if layout.narrow { 30 } else { 60 };
+    let label = |group: &FilterGroup| {
+        let title = if layout.narrow { terse(&group.title()) } else { group.title() };
+        shortened(&format!("{title} · {}", group.limit), most)
+    };
     let ticks = groups.iter().enumerate().map(|(at, group)| (place(at), label(group))).collect();
     Panel {
         title: if layout.narrow {
@@ -70,6 +73,30 @@ pub(crate) fn by_filter(analysis: &Analysis, layout: Layout) -> Panel {
         shaded: Vec::new(),
         empty: "no request was answered",
     }
+}
+
+/// A filter in few letters: `category == "toys" and price >= 50 and price < 100` as `toys, price 50–100`.
+/// What it does not know stays as it is.
+fn terse(filter: &str) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    let mut conditions = filter.split(" and ").peekable();
+    while let Some(condition) = conditions.next() {
+        let range = condition.split_once(" >= ").and_then(|(field, from)| {
+            let to = conditions.peek()?.strip_prefix(field)?.strip_prefix(" < ")?;
+            Some(format!("{field} {from}–{to}"))
+        });
+        let equal =
+            condition.split_once(" == ").and_then(|(_, value)| value.strip_prefix('"')?.strip_suffix('"'));
+        match (range, equal) {
+            (Some(range), _) => {
+                conditions.next();
+                parts.push(range);
+            }
+            (None, Some(value)) if !value.contains('"') => parts.push(value.to_owned()),
+            _ => parts.push(condition.to_owned()),
+        }
+    }
+    parts.join(", ")
 }
 
 fn shortened(text: &str, most: usize) -> String {
@@ -119,5 +146,24 @@ pub(crate) fn recall(analysis: &Analysis, layout: Layout) -> Panel {
         lines,
         shaded: Vec::new(),
         empty: "no answer could be held against exact truth",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::terse;
+
+    #[test]
+    fn a_filter_is_told_in_few_letters_where_there_is_little_room() {
+        for (filter, text) in [
+            ("category == \"toys\" and price >= 50 and price < 100", "toys, price 50–100"),
+            ("price >= 1000 and price < 5000", "price 1000–5000"),
+            ("price < 50", "price < 50"),
+            ("price >= 50 and rating < 3", "price >= 50, rating < 3"),
+            ("rare, no filter", "rare, no filter"),
+            ("a == \"x\" or b == \"y\"", "a == \"x\" or b == \"y\""),
+        ] {
+            assert_eq!(terse(filter), text);
+        }
     }
 }

@@ -199,7 +199,7 @@ fn server(facts: &Facts<'_>, clusters: &[Cluster]) -> Option<String> {
         let every = every(facts).map_or_else(String::new, |every| format!(", which are {every} apart,"));
         format!("None of the server's metrics{every} moved then beyond what it does otherwise.")
     } else {
-        format!("The server's metrics then, and otherwise: {}.", moved.join("; "))
+        format!("The server's metrics then: {}.", moved.join("; "))
     })
 }
 
@@ -234,7 +234,7 @@ fn moved(facts: &Facts<'_>, series: &ServerSeries, clusters: &[Cluster]) -> Opti
     let unit = series.figure.unit();
     let space = if unit.is_empty() { "" } else { " " };
     Some(format!(
-        "{} {}{space}{unit}, {}{space}{unit}",
+        "{} {}{space}{unit} (otherwise {}{space}{unit})",
         series.figure.title(),
         rounded(farthest),
         rounded(usual)

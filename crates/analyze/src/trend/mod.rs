@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use serde::Serialize;
 use squall_core::run_record::RunState;
-use squall_core::summary::{RunIdentity, Summary, Verdict};
+use squall_core::summary::{RunIdentity, Summary, ValidityResult, Verdict};
 use squall_core::units::parse_duration;
 
 use crate::compare::LikenessKey;
@@ -170,7 +170,7 @@ pub fn trend(runs: &Path, reports: &Path, options: &TrendOptions) -> Result<Tren
     let mut groups: BTreeMap<Vec<String>, Vec<(String, Summary)>> = BTreeMap::new();
     for (directory, summary) in found {
         if let Some(reason) = unfit(&summary) {
-            skipped.push(Skipped { run: directory, reason: reason.to_owned() });
+            skipped.push(Skipped { run: directory, reason });
         } else if wanted(&summary.run, options) {
             let mut key: Vec<String> = LikenessKey::ALL.iter().map(|key| key.of(&summary.run)).collect();
             key.extend(summary.run.imported_from.clone());
@@ -235,17 +235,20 @@ pub fn since(text: &str) -> Result<DateTime<Utc>, String> {
 }
 
 /// Why a run does not belong into a history.
-fn unfit(summary: &Summary) -> Option<&'static str> {
-    match summary.run.state {
-        RunState::Running => return Some("still goes on"),
-        RunState::Interrupted => return Some("was interrupted"),
-        RunState::Failed => return Some("failed"),
-        RunState::Complete => {}
-    }
-    if summary.run.shard.count > 1 {
-        return Some("is a shard and no whole run");
-    }
-    (summary.verdict == Verdict::Invalid).then_some("is invalid: the generator was the limit")
+fn unfit(summary: &Summary) -> Option<String> {
+    let reason = match summary.run.state {
+        RunState::Running => "still goes on",
+        RunState::Interrupted => "was interrupted",
+        RunState::Failed => "failed",
+        RunState::Complete if summary.run.shard.count > 1 => "is a shard and no whole run",
+        RunState::Complete if summary.verdict == Verdict::Invalid => {
+            let failed = summary.validity.iter().filter(|check| check.result == ValidityResult::Invalid);
+            let checks: Vec<&str> = failed.map(|check| check.check.as_str()).collect();
+            return Some(format!("is invalid ({})", checks.join(", ")));
+        }
+        RunState::Complete => return None,
+    };
+    Some(reason.to_owned())
 }
 
 fn wanted(run: &RunIdentity, options: &TrendOptions) -> bool {

@@ -227,7 +227,9 @@ fn panel(series: &TrendSeries, metric: &MetricSeries, margin: f64, layout: Layou
     let span = series.runs.last().zip(series.runs.first()).map(|(last, first)| last.started - first.started);
     // A day of the month says nothing where years have it.
     let date = if span.is_some_and(|span| span.num_days() > 300) { "%Y-%m" } else { "%m-%d" };
-    let ticks = (0..wanted).map(|tick| tick * last / (wanted - 1)).filter_map(|at| {
+    let mut places: Vec<usize> = (0..wanted).map(|tick| tick * last / (wanted - 1)).collect();
+    places.dedup();
+    let ticks = places.into_iter().filter_map(|at| {
         let run = series.runs.get(at)?;
         Some((at as f64, run.started.format(date).to_string()))
     });
