@@ -34,7 +34,7 @@ fn a_slower_server_is_a_regression_and_other_work_is_no_comparison() {
         assert_eq!(comparison["verdict"], "regressed");
         let p50 = &comparison["groups"][0]["figures"][2];
         assert_eq!((&p50["figure"], &p50["word"]), (&"p50".into(), &"regressed".into()));
-        compare(&after, "--fail-on p50>900%").expect(0);
+        compare(&after, "--fail-on p50>3000%").expect(0);
         let broken = compare(&after, "--fail-on p50>100%").expect(4);
         assert!(broken.stderr.contains("✗ broken"), "{}", broken.stderr);
         compare("data/runs/none", "").expect(2).says(&["neither a run directory nor a baseline"]);
@@ -43,7 +43,7 @@ fn a_slower_server_is_a_regression_and_other_work_is_no_comparison() {
     }
     if before_valid && other_valid {
         compare(&other, "").expect(2).says(&["work_key", "--allow-difference"]);
-        let done = compare(&other, "--allow-difference work_key --fail-on p50>900%").expect(0);
+        let done = compare(&other, "--allow-difference work_key --fail-on p50>3000%").expect(0);
         assert_eq!(done.json()["unlike"][0]["key"], "work_key");
     }
     compare(&after, "--fail-on p42>1%").expect(2).says(&["`p42` is not compared"]);

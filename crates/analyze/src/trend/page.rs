@@ -117,7 +117,7 @@ fn render(trend: &Trend, reports: &Path) -> Result<String, AnalyzeError> {
                 started: change.started.format("%Y-%m-%d %H:%M").to_string(),
                 runs_ago: match series.runs.len() - change.at {
                     1 => "the last run".to_owned(),
-                    count => format!("{count} runs ago"),
+                    count => format!("for {count} runs"),
                 },
                 p_value: fixed(change.p_value, 3),
                 with: if change.changed.is_empty() { DASH.to_owned() } else { change.changed.join(", ") },
