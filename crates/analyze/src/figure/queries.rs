@@ -51,7 +51,7 @@ pub(crate) fn by_filter(analysis: &Analysis, layout: Layout) -> Panel {
         if layout.narrow { 4 } else { 8 },
     );
     let scale = if x.log { ", logarithmic" } else { "" };
-    let most = if layout.narrow { 30 } else { 60 };
+    let most = if layout.narrow { 34 } else { 60 };
     let label = |group: &FilterGroup| {
         let title = if layout.narrow { terse(&group.title()) } else { group.title() };
         shortened(&format!("{title} · {}", group.limit), most)
