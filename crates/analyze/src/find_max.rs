@@ -118,7 +118,7 @@ fn drawing(found: &FindMax, layout: Layout) -> Drawing {
         stem: "latency-over-rate",
         title: "Response time over rate".to_owned(),
         description: format!(
-            "Each point is a step; the green line is the highest rate that passed, the red one the lowest that failed. {}.",
+            "Each point is a step; the green line is the highest rate that passed, the orange one the lowest that failed. {}.",
             found.sentence()
         ),
         panels: vec![
