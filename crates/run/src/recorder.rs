@@ -38,6 +38,10 @@ const PART_ROWS: usize = 500_000;
 /// Pause between two looks at the rings.
 const PAUSE: Duration = Duration::from_millis(10);
 
+/// How unimportant the recorder is beside a worker that shares its core: a worker that wakes to send
+/// interrupts it, and a quarter of a core is left to it, some times what it needs at full speed.
+const NICE: i32 = 5;
+
 /// A worker's end of its ring.
 pub(crate) struct Ring {
     /// `None` where rows are thrown away.
@@ -120,8 +124,9 @@ impl Recorder {
         };
         let pinning = pinning.clone();
         let thread = std::thread::Builder::new().name("squall-recorder".to_owned()).spawn(move || {
-            // Where that is forbidden, it runs where it may.
+            // Where that is forbidden, it runs where it may, and is as important as the load.
             let _ = pinning.keep_off();
+            let _ = rustix::process::nice(NICE);
             writing.run(consumers);
             writing.recorded
         })?;

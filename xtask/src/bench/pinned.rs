@@ -38,27 +38,17 @@ impl Cores {
     }
 }
 
-/// What a running process has had of the CPU so far, in seconds: the threads that it has now.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Used {
-    pub(super) cpu_seconds: f64,
-    /// Ready to run while the core did something else.
-    pub(super) waited_seconds: f64,
-}
-
-/// Asks the kernel what a running process used.
-pub(super) fn used(process: &Child) -> anyhow::Result<Used> {
+/// CPU that a running process has had so far, in seconds: that of the threads that it has now.
+pub(super) fn used_seconds(process: &Child) -> anyhow::Result<f64> {
     let dir = format!("/proc/{}/task", process.id());
-    let (mut used_ns, mut waited_ns) = (0_u64, 0_u64);
+    let mut used_ns = 0_u64;
     for thread in fs::read_dir(&dir).with_context(|| format!("failed to read {dir}"))? {
         let path = thread?.path().join("schedstat");
         // A thread may end while it is looked at.
         let Ok(text) = fs::read_to_string(&path) else { continue };
-        let mut numbers = text.split_whitespace().map(str::parse::<u64>);
-        let mut next = || numbers.next().context("schedstat is too short")?.context("schedstat is no number");
-        used_ns += next()?;
-        waited_ns += next()?;
+        let used = text.split_whitespace().next().context("schedstat is empty")?;
+        used_ns += used.parse::<u64>().context("schedstat is no number")?;
     }
     ensure!(used_ns > 0, "this kernel does not tell what a thread used (schedstat)");
-    Ok(Used { cpu_seconds: used_ns as f64 / 1e9, waited_seconds: waited_ns as f64 / 1e9 })
+    Ok(used_ns as f64 / 1e9)
 }

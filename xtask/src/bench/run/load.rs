@@ -6,10 +6,7 @@ use anyhow::{Context, ensure};
 use serde::Deserialize;
 
 use super::{
-    super::{
-        measure::{Cost, script},
-        pinned::Used,
-    },
+    super::measure::{Cost, script},
     Bench, COLLECTION, CONNECTIONS, IN_FLIGHT, LIMIT,
     sandbox::Sandbox,
 };
@@ -50,7 +47,7 @@ pub(super) struct Done {
     /// Of the whole generator.
     pub(super) cpu_seconds: f64,
     /// What the server used meanwhile.
-    pub(super) server: Used,
+    pub(super) server_cpu_seconds: f64,
 }
 
 impl Done {
@@ -59,16 +56,16 @@ impl Done {
     }
 
     pub(super) fn server_cpu_us(&self) -> f64 {
-        self.server.cpu_seconds * 1e6 / self.requests
+        self.server_cpu_seconds * 1e6 / self.requests
     }
 
     pub(super) fn rate(&self) -> f64 {
         self.requests / self.seconds
     }
 
-    /// Share of the time in which the server, on its one core, neither ran nor wanted to.
+    /// Share of the time in which the server's threads left its one core alone.
     pub(super) fn server_idle(&self) -> f64 {
-        1.0 - (self.server.cpu_seconds + self.server.waited_seconds) / self.seconds
+        1.0 - self.server_cpu_seconds / self.seconds
     }
 
     /// `12.3 µs, 41000/s (server 18.2 µs, 25 % idle)`.
@@ -136,7 +133,7 @@ pub(super) fn run(
     if !load.reference_mix {
         words.extend(["--class".to_owned(), format!("hot=common:1:{LIMIT}")]);
     }
-    let ((cost, stdout), server) =
+    let ((cost, stdout), server_cpu_seconds) =
         sandbox.during(|| bench.generator.run(|| bench.stopwatch.run(&bench.load, &words)))?;
     let report: LoadReport = serde_json::from_str(&stdout).context("the load's report does not read")?;
     ensure!(
@@ -152,7 +149,7 @@ pub(super) fn run(
     }
     let length = facts.as_ref().map_or(seconds as f64, |facts| facts.seconds);
     let Cost { cpu_seconds, .. } = cost;
-    Ok((Done { requests, seconds: length, cpu_seconds, server }, facts))
+    Ok((Done { requests, seconds: length, cpu_seconds, server_cpu_seconds }, facts))
 }
 
 /// That Squall's requests are as long as those that it is compared with.

@@ -88,10 +88,10 @@ fn measured(
     program: &Path,
     words: &[String],
 ) -> anyhow::Result<(Done, String)> {
-    let ((cost, stdout), server) =
+    let ((cost, stdout), server_cpu_seconds) =
         sandbox.during(|| bench.generator.run(|| bench.stopwatch.run(program, words)))?;
     let seconds = bench.args.seconds as f64;
-    Ok((Done { requests: 0.0, seconds, cpu_seconds: cost.cpu_seconds, server }, stdout))
+    Ok((Done { requests: 0.0, seconds, cpu_seconds: cost.cpu_seconds, server_cpu_seconds }, stdout))
 }
 
 #[derive(Deserialize)]

@@ -5,7 +5,7 @@ use std::process::Command;
 use super::{
     super::{
         null_sandbox::NullSandbox,
-        pinned::{self, Cores, Used},
+        pinned::{self, Cores},
     },
     Bench, COLLECTION, DIMENSION,
 };
@@ -35,15 +35,10 @@ impl Sandbox {
         &self.0.uri
     }
 
-    /// Does something; what it gave, and what the sandbox used meanwhile.
-    pub(super) fn during<T>(&self, what: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<(T, Used)> {
-        let before = pinned::used(&self.0.process)?;
+    /// Does something; what it gave, and the CPU seconds that the sandbox used meanwhile.
+    pub(super) fn during<T>(&self, what: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<(T, f64)> {
+        let before = pinned::used_seconds(&self.0.process)?;
         let done = what()?;
-        let after = pinned::used(&self.0.process)?;
-        let used = Used {
-            cpu_seconds: after.cpu_seconds - before.cpu_seconds,
-            waited_seconds: after.waited_seconds - before.waited_seconds,
-        };
-        Ok((done, used))
+        Ok((done, pinned::used_seconds(&self.0.process)? - before))
     }
 }
