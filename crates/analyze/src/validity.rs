@@ -358,8 +358,13 @@ fn flow_control(evidence: &Evidence<'_>) -> ValidityCheck {
     let Some(share) = noted.or_else(counted) else {
         return unknown("flow_control", Some(FLOW_CONTROL), "nothing was sent, or the run left no count");
     };
+    // Over REST a request has a socket to itself, and there is no window.
+    let what = match evidence.record.server.protocol.as_str() {
+        "grpc" => "the HTTP/2 flow-control window",
+        _ => "a socket",
+    };
     limited("flow_control", share, FLOW_CONTROL, |too_much| {
-        let found = format!("{} of the sends waited for the HTTP/2 flow-control window", percent(share));
+        let found = format!("{} of the sends waited for {what}", percent(share));
         if too_much {
             format!("{found} (limit 1%): the connections were the limit. Raise --connections.")
         } else {

@@ -32,7 +32,7 @@ async fn measured_and_admin_agree(server: &Endpoint, transport: Transport, proto
     {
         let expected = admin.search(&name, &spec(*filter, &fields), &query(number)).await.unwrap();
         let template = template(protocol, &name, *filter);
-        let reply = connection.start(request(protocol, &template, number)).await.unwrap().finish().await;
+        let reply = connection.send(request(protocol, &template, number)).await.unwrap().finish().await;
         assert_eq!((reply.outcome, reply.code), (Outcome::Ok, None));
         assert_eq!(usize::from(reply.hits), expected.ids.len());
         assert_eq!(reply.bytes_in as usize, reply.body.len());
@@ -73,7 +73,7 @@ async fn many_requests_are_in_flight_on_one_connection() {
         let connection = Connection::open_with_sockets(&endpoint(&sandbox.uri), protocol, 8).await.unwrap();
         let template = template(protocol, &name, None);
         let replies = join_all((0..200).map(async |number| {
-            connection.start(request(protocol, &template, number)).await.unwrap().finish().await
+            connection.send(request(protocol, &template, number)).await.unwrap().finish().await
         }))
         .await;
         for (number, reply) in (0..).zip(replies) {
@@ -93,7 +93,7 @@ async fn the_servers_errors_are_outcomes_with_codes() {
         let connection = Connection::open(&endpoint(&sandbox.uri), protocol).await.unwrap();
         for (name, code) in [("nope", 100), (cold.as_str(), 101)] {
             let request = request(protocol, &template(protocol, name, None), 0);
-            let reply = connection.start(request).await.unwrap().finish().await;
+            let reply = connection.send(request).await.unwrap().finish().await;
             assert_eq!((reply.outcome, reply.code, reply.hits), (Outcome::ClientError, Some(code), 0));
         }
     }
@@ -113,7 +113,7 @@ async fn a_rate_limit_is_a_rejection_and_a_failure_a_server_error() {
             seed(&admin, &name, &flat()).await;
             let connection = Connection::open(&endpoint(&sandbox.uri), protocol).await.unwrap();
             let request = request(protocol, &template(protocol, &name, None), 0);
-            let reply = connection.start(request).await.unwrap().finish().await;
+            let reply = connection.send(request).await.unwrap().finish().await;
             assert_eq!((reply.outcome, reply.code), expected, "{protocol}");
         }
     }
@@ -126,7 +126,7 @@ async fn a_wrong_token_is_a_client_error_of_grpc_status_16() {
     let wrong = Endpoint::new(&sandbox.uri, Some("root:wrong".to_owned()), None).unwrap();
     let connection = Connection::open(&wrong, Protocol::RestV2).await.unwrap();
     let request = request(Protocol::RestV2, &template(Protocol::RestV2, "c", None), 0);
-    let reply = connection.start(request).await.unwrap().finish().await;
+    let reply = connection.send(request).await.unwrap().finish().await;
     assert_eq!((reply.outcome, reply.code), (Outcome::ClientError, Some(1800)));
 }
 
@@ -141,13 +141,13 @@ async fn a_cancelled_request_leaves_the_connection_usable() {
         let connection = Connection::open_with_sockets(&endpoint(&sandbox.uri), protocol, 2).await.unwrap();
         let template = template(protocol, &name, None);
         for number in 0..4 {
-            let pending = connection.start(request(protocol, &template, number)).await.unwrap();
+            let pending = connection.send(request(protocol, &template, number)).await.unwrap();
             let cut_off = tokio::time::timeout(Duration::from_millis(1), pending.finish()).await;
             assert!(cut_off.is_err(), "an answer of 300 ms did not come within 1 ms");
         }
         // Dropped before it is sent at all.
-        drop(connection.start(request(protocol, &template, 4)));
-        let reply = connection.start(request(protocol, &template, 5)).await.unwrap().finish().await;
+        drop(connection.send(request(protocol, &template, 4)));
+        let reply = connection.send(request(protocol, &template, 5)).await.unwrap().finish().await;
         assert_eq!(reply.outcome, Outcome::Ok, "{protocol}");
         assert_eq!(reply.ids().unwrap().ids, nearest(&query(5), |_| true));
         assert!(!connection.is_closed());
@@ -162,7 +162,7 @@ async fn a_full_window_is_noticed_and_a_request_larger_than_it_arrives() {
     seed(&admin, &name, &flat()).await;
     let connection = Connection::open(&endpoint(&sandbox.uri), Protocol::Grpc).await.unwrap();
     let small = request(Protocol::Grpc, &template(Protocol::Grpc, &name, None), 0);
-    let pending = connection.start(small).await.unwrap();
+    let pending = connection.send(small).await.unwrap();
     assert!(!pending.waited_for_flow_control());
     pending.finish().await;
     // 70,000 names in a filter: 500 KB, where a window holds 65,535 bytes.
@@ -170,7 +170,7 @@ async fn a_full_window_is_noticed_and_a_request_larger_than_it_arrives() {
     let filter = format!("id not in [{}]", ids.join(","));
     let large = request(Protocol::Grpc, &template(Protocol::Grpc, &name, Some(&filter)), 0);
     assert!(large.len() > 400_000);
-    let pending = connection.start(large).await.unwrap();
+    let pending = connection.send(large).await.unwrap();
     assert!(pending.waited_for_flow_control());
     let reply = pending.finish().await;
     assert_eq!((reply.outcome, reply.hits), (Outcome::Ok, 10));
@@ -187,18 +187,18 @@ async fn a_server_that_goes_away_resets_what_is_in_flight_and_closes_the_connect
         seed(&admin, &name, &flat()).await;
         let connection = Connection::open_with_sockets(&endpoint(&uri), protocol, 2).await.unwrap();
         let template = template(protocol, &name, None);
-        let pending = connection.start(request(protocol, &template, 0)).await.unwrap();
+        let pending = connection.send(request(protocol, &template, 0)).await.unwrap();
         let (reply, ()) = tokio::join!(pending.finish(), sandbox.stop());
         assert_eq!(reply.outcome, Outcome::Reset, "{protocol}");
         eventually("the connection knows that it is closed", async || connection.is_closed()).await;
-        let failure = connection.start(request(protocol, &template, 1)).await.unwrap_err();
+        let failure = connection.send(request(protocol, &template, 1)).await.unwrap_err();
         assert_eq!(failure, Failure::Refused);
         assert!(connection.reopen().await.is_err(), "nothing listens");
 
         let port = endpoint(&uri).port();
         let again = Running::start(SandboxConfig { port, ..SandboxConfig::default() }).await;
         let reopened = connection.reopen().await.unwrap();
-        let reply = reopened.start(request(protocol, &template, 2)).await.unwrap().finish().await;
+        let reply = reopened.send(request(protocol, &template, 2)).await.unwrap().finish().await;
         assert_eq!(reply.code, Some(100), "a new sandbox has no collection");
         again.stop().await;
     }
@@ -220,7 +220,7 @@ async fn a_server_that_hangs_up_on_everybody_is_not_stormed() {
         let template = template(Protocol::RestV2, "c", None);
         loop {
             // Refused, reset on its way or reset afterwards.
-            if let Ok(pending) = connection.start(request(Protocol::RestV2, &template, 0)).await {
+            if let Ok(pending) = connection.send(request(Protocol::RestV2, &template, 0)).await {
                 assert_eq!(pending.finish().await.outcome, Outcome::Reset);
             }
         }
@@ -236,7 +236,8 @@ async fn a_request_in_flight_is_small() {
     let sandbox = sandbox().await;
     for (_, protocol) in BOTH {
         let connection = Connection::open(&endpoint(&sandbox.uri), protocol).await.unwrap();
-        let start = connection.start(request(protocol, &template(protocol, "c", None), 0));
+        let seat = connection.seat().await.unwrap();
+        let start = connection.start(seat, request(protocol, &template(protocol, "c", None), 0));
         let start_bytes = size_of_val(&start);
         let finish = start.await.unwrap().finish();
         let finish_bytes = size_of_val(&finish);

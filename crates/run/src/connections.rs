@@ -16,7 +16,7 @@ use bytes::Bytes;
 use rand::RngExt;
 use squall_core::request::Request;
 use squall_core::row::Outcome;
-use squall_milvus::measured::{Connection, Pending};
+use squall_milvus::measured::{Connection, Pending, Seat};
 use squall_milvus::{Endpoint, Error, Protocol, encode};
 use tokio::sync::{oneshot, watch};
 
@@ -29,11 +29,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How long a connection must have been open for its server to count as there.
 const STEADY: Duration = Duration::from_secs(1);
 
-/// Fewest sockets of a REST connection, each of which carries one request at a time.
-const FEWEST_SOCKETS: usize = 4;
-
-/// Most sockets of a REST connection that are opened ahead.
-const MOST_SOCKETS: usize = 64;
+/// Most sockets of a REST connection in an open loop, each of which carries one request at a time.
+pub(crate) const MOST_SOCKETS: u32 = 64;
 
 /// The connections of one worker.
 pub(crate) struct Connections {
@@ -107,6 +104,14 @@ struct Opener {
     attempts: watch::Sender<u64>,
 }
 
+/// Room for one request.
+pub(crate) struct Boarding {
+    seat: Seat,
+    taken: Taken,
+    /// Whether a connection had to be waited for before.
+    waited: bool,
+}
+
 /// A request that was handed over.
 pub(crate) struct InFlight {
     pending: Pending,
@@ -126,7 +131,8 @@ impl Drop for Taken {
 }
 
 impl Connections {
-    /// Opens `count` connections for a worker with `places` places in flight.
+    /// Opens `count` connections for a worker with `places` places in flight: over REST with a socket
+    /// for each place, so that a request with a place waits for none.
     ///
     /// # Errors
     /// When one cannot be opened.
@@ -139,7 +145,7 @@ impl Connections {
         keep_bodies: bool,
     ) -> Result<Self, Error> {
         let count = usize::from(count.max(1));
-        let sockets = (places as usize).div_ceil(count).clamp(FEWEST_SOCKETS, MOST_SOCKETS);
+        let sockets = (places as usize).div_ceil(count);
         let opener = Opener { endpoint, protocol, sockets, attempts: watch::Sender::new(0) };
         let mut slots = Vec::with_capacity(count);
         for _ in 0..count {
@@ -221,19 +227,36 @@ impl Opener {
 
 impl Link for Connections {
     type Message = encode::Request;
+    type Seat = Boarding;
     type Sent = InFlight;
 
     fn outgoing(&self, request: &Request) -> Outgoing<encode::Request> {
         self.prepared.outgoing(request)
     }
 
-    async fn start(&self, message: encode::Request) -> Result<InFlight, Answer> {
-        let Some(taken) = self.take() else {
-            // The sender lives as long as this, so there is no error to have.
-            let _ = self.opener.attempts.subscribe().changed().await;
-            return Err(without_answer(Outcome::Refused));
-        };
-        match taken.connection.start(message).await {
+    async fn seat(&self) -> Result<Boarding, Answer> {
+        let mut waited = false;
+        loop {
+            let Some(taken) = self.take() else {
+                // The sender lives as long as this, so there is no error to have.
+                let _ = self.opener.attempts.subscribe().changed().await;
+                return Err(without_answer(Outcome::Refused));
+            };
+            if let Ok(seat) = taken.connection.seat().await {
+                return Ok(Boarding { seat, taken, waited });
+            }
+            // Its last socket was lost, and it counts as closed: on to the next.
+            waited = true;
+        }
+    }
+
+    fn had_to_wait(seat: &Boarding) -> bool {
+        seat.waited || seat.seat.had_to_wait()
+    }
+
+    async fn start(&self, seat: Boarding, message: encode::Request) -> Result<InFlight, Answer> {
+        let Boarding { seat, taken, .. } = seat;
+        match taken.connection.start(seat, message).await {
             Ok(pending) => Ok(InFlight { pending, _taken: taken }),
             Err(failure) => Err(without_answer(failure.outcome())),
         }

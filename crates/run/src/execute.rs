@@ -33,8 +33,9 @@ use tokio::sync::oneshot;
 
 use crate::abort;
 use crate::clock::{Clock, MonotonicClock, Timer, TimerfdAlarm, monotonic_ns};
-use crate::connections::Connections;
+use crate::connections::{Connections, MOST_SOCKETS};
 use crate::control::Control;
+use crate::descriptors;
 use crate::error::{RunError, unwritable};
 use crate::events::{Event, Events};
 use crate::health::Health;
@@ -121,6 +122,16 @@ pub fn execute(
     };
     let shared = Arc::new(Shared::new(plan, endpoint, &preflight, shard, pinning, scorer.is_some())?);
     let plan = &shared.plan;
+    descriptors::allow(shared.sockets())?;
+    if let Some(most) = shared.fewer_in_flight() {
+        let connections = plan.connections.max(1);
+        tell(
+            &events,
+            Event::Note(format!(
+                "over REST at most {most} requests are in flight, {MOST_SOCKETS} on each of {connections} connections a thread; others that are due wait, as they would for --max-in-flight, and the wait counts"
+            )),
+        );
+    }
     let mut crew = Crew::hire(&shared)?;
     crew.wait_for_connections(&stop)?;
     let connections = u32::from(shared.workers()) * u32::from(plan.connections.max(1));
@@ -397,21 +408,50 @@ impl Shared {
         Slice { shard: self.shard, worker, workers: self.workers() }
     }
 
-    /// A worker's share of the requests in flight; in a closed loop its users.
+    /// A worker's places in flight; in a closed loop its users. Over REST there is a socket for each, or
+    /// requests with a place would wait for one, which would look like the generator's doing.
     fn places(&self, worker: u16) -> u32 {
         match &self.plan.load {
             Load::Closed { users, .. } => {
                 let slice = self.slice(worker);
                 (0..*users).filter(|user| slice.owns(u64::from(*user))).count() as u32
             }
+            Load::Open { .. } if self.protocol == Protocol::Grpc => self.share_in_flight(worker),
             Load::Open { .. } => {
-                let sharers = u64::from(self.shard.count) * u64::from(self.workers());
-                let rank = u64::from(self.shard.index) + u64::from(self.shard.count) * u64::from(worker);
-                let all = u64::from(self.plan.max_in_flight);
-                let share = all / sharers + u64::from(rank < all % sharers);
-                share.max(1) as u32
+                self.share_in_flight(worker).min(u32::from(self.plan.connections.max(1)) * MOST_SOCKETS)
             }
         }
+    }
+
+    /// A worker's share of the requests that the plan lets be in flight.
+    fn share_in_flight(&self, worker: u16) -> u32 {
+        let sharers = u64::from(self.shard.count) * u64::from(self.workers());
+        let rank = u64::from(self.shard.index) + u64::from(self.shard.count) * u64::from(worker);
+        let all = u64::from(self.plan.max_in_flight);
+        let share = all / sharers + u64::from(rank < all % sharers);
+        share.max(1) as u32
+    }
+
+    /// The most requests in flight, where these are fewer than the plan would allow this process.
+    fn fewer_in_flight(&self) -> Option<u64> {
+        let sum = |places: fn(&Self, u16) -> u32| {
+            (0..self.workers()).map(|worker| u64::from(places(self, worker))).sum::<u64>()
+        };
+        let open = matches!(self.plan.load, Load::Open { .. });
+        let most = sum(Self::places);
+        (open && most < sum(Self::share_in_flight)).then_some(most)
+    }
+
+    /// Sockets that all workers open.
+    fn sockets(&self) -> u64 {
+        let connections = u64::from(self.plan.connections.max(1));
+        let of_worker = |worker| match self.protocol {
+            Protocol::Grpc => connections,
+            Protocol::RestV2 | Protocol::RestV1 => {
+                connections * u64::from(self.places(worker)).div_ceil(connections).max(1)
+            }
+        };
+        (0..self.workers()).map(of_worker).sum()
     }
 
     fn settings(&self, worker: u16) -> Settings {

@@ -43,6 +43,7 @@ mod abort;
 mod clock;
 mod connections;
 mod control;
+mod descriptors;
 mod error;
 mod events;
 mod execute;

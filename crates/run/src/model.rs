@@ -142,6 +142,8 @@ pub(crate) struct Behaviour {
     pub(crate) stall: (i64, i64),
     /// No connection in this span.
     pub(crate) down: (i64, i64),
+    /// No socket in this span: who asks for one waits for its end.
+    pub(crate) seatless: (i64, i64),
     /// How long the window stays closed for the request that arrives as number n.
     pub(crate) window_ns: fn(u64) -> i64,
     pub(crate) answer: Answer,
@@ -157,6 +159,7 @@ impl Default for Behaviour {
             service_ns: |_| 5 * MS,
             stall: (0, 0),
             down: (0, 0),
+            seatless: (0, 0),
             window_ns: |_| 0,
             answer: ANSWERED,
         }
@@ -232,18 +235,34 @@ impl Model {
 
 impl Link for Model {
     type Message = ();
+    /// Whether it had to be waited for.
+    type Seat = bool;
     type Sent = Working;
 
     fn outgoing(&self, _: &Request) -> Outgoing<()> {
         Outgoing { message: (), bytes_out: 100, expected_hits: 10 }
     }
 
-    async fn start(&self, (): ()) -> Result<Working, Answer> {
+    async fn seat(&self) -> Result<bool, Answer> {
         let now_ns = self.clock.now_ns();
         let (down, up) = self.behaviour.down;
         if (down..up).contains(&now_ns) {
             return Err(Answer { outcome: Outcome::Refused, hits: 0, bytes_in: 0, ..ANSWERED });
         }
+        let (gone, back) = self.behaviour.seatless;
+        let waits = (gone..back).contains(&now_ns);
+        if waits {
+            self.clock.sleep_until(back).await;
+        }
+        Ok(waits)
+    }
+
+    fn had_to_wait(seat: &bool) -> bool {
+        *seat
+    }
+
+    async fn start(&self, _: bool, (): ()) -> Result<Working, Answer> {
+        let now_ns = self.clock.now_ns();
         let number = self.state.borrow().arrived;
         let window_ns = (self.behaviour.window_ns)(number);
         self.clock.sleep_until(now_ns + window_ns).await;

@@ -261,6 +261,7 @@ mod tests {
 
     impl Link for Encoder {
         type Message = encode::Request;
+        type Seat = ();
         type Sent = ();
 
         fn outgoing(&self, request: &Request) -> Outgoing<encode::Request> {
@@ -285,7 +286,15 @@ mod tests {
             Outgoing { bytes_out: message.len() as u32, message, expected_hits: 0 }
         }
 
-        async fn start(&self, _: encode::Request) -> Result<(), Answer> {
+        async fn seat(&self) -> Result<(), Answer> {
+            Ok(())
+        }
+
+        fn had_to_wait((): &()) -> bool {
+            false
+        }
+
+        async fn start(&self, (): (), _: encode::Request) -> Result<(), Answer> {
             unreachable!("nothing is sent")
         }
 

@@ -172,6 +172,28 @@ fn without_places_the_wait_is_backlog_and_never_lag() {
 }
 
 #[test]
+fn a_wait_for_a_socket_is_backlog_and_never_lag() {
+    let behaviour = Behaviour { seatless: (500 * MS, 800 * MS), ..Behaviour::default() };
+    let outcomes = run(&Setup { behaviour, ..Setup::default() });
+    for row in &outcomes.rows {
+        let waited = (500 * MS..800 * MS).contains(&row.due_ns);
+        let ready_ns = if waited { 800 * MS } else { row.due_ns };
+        assert_eq!((row.ready_ns, row.sent_ns), (ready_ns, Some(ready_ns)), "{row:?}");
+        assert_eq!(row.done_ns, ready_ns + 5 * MS);
+    }
+    assert_eq!(outcomes.counted.lag_ns.max(), 0, "a slow server is no lag of ours");
+    assert_eq!(outcomes.counted.flow_control_waits, 0);
+}
+
+#[test]
+fn what_waits_for_a_socket_to_the_end_was_not_held_back() {
+    let behaviour = Behaviour { seatless: (S, 100 * S), ..Behaviour::default() };
+    let outcomes = run(&Setup { behaviour, drain_ns: S, ..Setup::default() });
+    assert_eq!((outcomes.count(Outcome::Ok), outcomes.count(Outcome::Unsent)), (100, 100));
+    assert_eq!(outcomes.counted.due_not_sent, 0, "the server gave them no socket");
+}
+
+#[test]
 fn the_generators_own_delay_is_lag_and_never_backlog() {
     let outcomes = run(&Setup { late_ns: 3 * MS, ..Setup::default() });
     // Without the first, which needs no alarm.
@@ -462,6 +484,7 @@ proptest! {
         late_us in 0_i64..3_000,
         stall in (0_i64..2_000, 0_i64..2_000),
         down in (0_i64..2_000, 0_i64..300),
+        seatless in (0_i64..2_000, 0_i64..300),
         stop in prop::option::of((0_i64..3_000, 0_i64..1_000)),
     ) {
         let setup = Setup {
@@ -477,6 +500,7 @@ proptest! {
                 service_ns: |number| (number * 7919 % 41 + 1) as i64 * MS,
                 stall: (stall.0 * MS, (stall.0 + stall.1) * MS),
                 down: (down.0 * MS, (down.0 + down.1) * MS),
+                seatless: (seatless.0 * MS, (seatless.0 + seatless.1) * MS),
                 window_ns: |number| if number % 17 == 3 { 20 * MS } else { 0 },
                 answer: ANSWERED,
             },
