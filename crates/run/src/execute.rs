@@ -33,6 +33,7 @@ use tokio::sync::oneshot;
 
 use crate::abort;
 use crate::clock::{Clock, MonotonicClock, Timer, TimerfdAlarm, monotonic_ns};
+use crate::clock_error::{self, clock_error_ms};
 use crate::connections::{Connections, MOST_SOCKETS};
 use crate::control::Control;
 use crate::descriptors;
@@ -137,9 +138,12 @@ pub fn execute(
     let connections = u32::from(shared.workers()) * u32::from(plan.connections.max(1));
     tell(&events, Event::Connected { connections, took: began.elapsed() });
 
+    let clock_error = clock_error_ms();
     if let Some(part) = &options.part {
         in_time(part)?;
-        tell(&events, Event::Warning(CLOCK_ERROR_UNKNOWN.to_owned()));
+        if let Some(words) = clock_error::warning(clock_error) {
+            tell(&events, Event::Warning(words));
+        }
     }
     let start = options.part.as_ref().map_or_else(Utc::now, |part| part.start_at);
     let run_dir = RunDir::create(&options.data, start, &plan.name, shard)?;
@@ -163,7 +167,7 @@ pub fn execute(
         process: ProcessRecord::current(),
         started: Utc::now(),
         ended: None,
-        clock_error_ms: None,
+        clock_error_ms: clock_error,
         plan: plan.clone(),
         work_key: plan.work_key(),
         shard,
@@ -295,10 +299,6 @@ fn fix_time_zero(
         lead_ns *= 2;
     }
 }
-
-/// What a shard is told of its clock: the kernel tells the error's bound through adjtimex alone,
-/// for which there is no safe call.
-const CLOCK_ERROR_UNKNOWN: &str = "the error of this host's clock is not known here (run.json says null); the shards' times agree as far as the hosts' clocks do, so keep them in step with NTP";
 
 /// Whether there is time left until the shards begin.
 fn in_time(part: &Part) -> Result<(), RunError> {

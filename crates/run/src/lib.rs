@@ -41,6 +41,7 @@
 
 mod abort;
 mod clock;
+mod clock_error;
 mod connections;
 mod control;
 mod descriptors;
