@@ -74,6 +74,21 @@ impl Failure {
     }
 }
 
+/// A request that was not started.
+#[derive(Debug)]
+pub struct Unstarted {
+    /// Why.
+    pub failure: Failure,
+    /// The request, where nothing of it was sent and another connection may have it.
+    pub request: Option<Request>,
+}
+
+impl From<Failure> for Unstarted {
+    fn from(failure: Failure) -> Self {
+        Self { failure, request: None }
+    }
+}
+
 /// Room for one request on the connection that gave it. Dropping it gives the room back.
 #[derive(Debug)]
 pub struct Seat {
@@ -175,8 +190,9 @@ impl Connection {
     /// dropped before, it takes the request back.
     ///
     /// # Errors
-    /// When the connection is closed or breaks before the request has left.
-    pub async fn start(&self, seat: Seat, request: Request) -> Result<Pending, Failure> {
+    /// When the connection is closed or breaks before the request has left. One that takes no new
+    /// requests, since its server says that it goes away, gives this one back.
+    pub async fn start(&self, seat: Seat, request: Request) -> Result<Pending, Unstarted> {
         match (self, seat.socket) {
             (Self::Grpc(connection), _) => {
                 let (pending, handover) = connection.start(request)?;
@@ -188,7 +204,7 @@ impl Connection {
                 Ok(Pending { kind: PendingKind::Rest(pending), waited: false })
             }
             // A seat of another connection, which has no socket to this server.
-            (Self::Rest(_), None) => Err(Failure::Refused),
+            (Self::Rest(_), None) => Err(Unstarted { failure: Failure::Refused, request: Some(request) }),
         }
     }
 
@@ -198,7 +214,7 @@ impl Connection {
     /// As for [`Connection::seat`] and [`Connection::start`].
     pub async fn send(&self, request: Request) -> Result<Pending, Failure> {
         let seat = self.seat().await?;
-        self.start(seat, request).await
+        self.start(seat, request).await.map_err(|unstarted| unstarted.failure)
     }
 
     /// Whether requests can no longer be sent: open another.

@@ -8,9 +8,10 @@ use squall_core::schema::Transport;
 use squall_core::vector_type::VectorType;
 use squall_milvus::admin::Admin;
 use squall_milvus::encode::{self, Request, SearchTemplate};
-use squall_milvus::measured::{Connection, Failure};
+use squall_milvus::measured::{Connection, Failure, Unstarted};
 use squall_milvus::{Endpoint, Protocol};
 use squall_sandbox::SandboxConfig;
+use tokio::sync::oneshot;
 
 use crate::support::*;
 
@@ -245,4 +246,56 @@ async fn a_request_in_flight_is_small() {
         assert!(start_bytes.max(finish_bytes) <= 800, "start {start_bytes} bytes, finish {finish_bytes}");
         finish.await;
     }
+}
+
+/// A server that speaks gRPC without knowing a method, until it says that it goes away.
+async fn leaving_server() -> (String, oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let uri = format!("http://{}", listener.local_addr().unwrap());
+    let (leave, mut left) = oneshot::channel();
+    let serving = tokio::spawn(async move {
+        let (socket, _) = listener.accept().await.unwrap();
+        let mut connection = h2::server::handshake(socket).await.unwrap();
+        let mut leaving = false;
+        loop {
+            tokio::select! {
+                asked = connection.accept() => {
+                    let Some(Ok((_, mut respond))) = asked else { return };
+                    let unimplemented = http::Response::builder().header("grpc-status", "12").body(()).unwrap();
+                    respond.send_response(unimplemented, true).unwrap();
+                }
+                _ = &mut left, if !leaving => {
+                    leaving = true;
+                    connection.graceful_shutdown();
+                }
+            }
+        }
+    });
+    (uri, leave, serving)
+}
+
+#[tokio::test]
+async fn a_connection_whose_server_goes_away_gives_a_request_back() {
+    let (uri, leave, serving) = leaving_server().await;
+    let connection = Connection::open(&endpoint(&uri), Protocol::Grpc).await.unwrap();
+    let template = template(Protocol::Grpc, "c", None);
+    let asked = request(Protocol::Grpc, &template, 0);
+    let reply = connection.send(asked.clone()).await.unwrap().finish().await;
+    assert_eq!(reply.code, Some(12));
+    leave.send(()).unwrap();
+    serving.await.unwrap();
+    eventually("the connection hears of it", async || {
+        let seat = connection.seat().await.unwrap();
+        match connection.start(seat, asked.clone()).await {
+            Ok(_) => false,
+            Err(Unstarted { failure, request }) => {
+                let request = request.expect("nothing of it was sent");
+                assert_eq!(failure, Failure::Refused);
+                assert_eq!((request.head, request.tail), (asked.head.clone(), asked.tail.clone()));
+                true
+            }
+        }
+    })
+    .await;
+    assert!(connection.is_closed());
 }

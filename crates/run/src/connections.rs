@@ -156,6 +156,11 @@ impl Connections {
         Ok(Self { prepared, slots, turn: Cell::new(0), opener, keep_bodies })
     }
 
+    /// Whether a connection is open.
+    fn has_open(&self) -> bool {
+        self.slots.iter().any(|slot| slot.connection(&self.opener).is_some())
+    }
+
     /// The open connection with the fewest requests in flight, counting one more.
     fn take(&self) -> Option<Taken> {
         let first = self.turn.get();
@@ -255,10 +260,21 @@ impl Link for Connections {
     }
 
     async fn start(&self, seat: Boarding, message: encode::Request) -> Result<InFlight, Answer> {
-        let Boarding { seat, taken, .. } = seat;
-        match taken.connection.start(seat, message).await {
-            Ok(pending) => Ok(InFlight { pending, _taken: taken }),
-            Err(failure) => Err(without_answer(failure.outcome())),
+        let (mut boarding, mut message) = (seat, message);
+        loop {
+            let Boarding { seat, taken, .. } = boarding;
+            let unstarted = match taken.connection.start(seat, message).await {
+                Ok(pending) => return Ok(InFlight { pending, _taken: taken }),
+                Err(unstarted) => unstarted,
+            };
+            // A server that goes away (GOAWAY) takes nothing more on this connection; nothing of the
+            // request was sent, so it is no second try when another connection takes it.
+            match unstarted.request {
+                Some(request) if self.has_open() => message = request,
+                _ => return Err(without_answer(unstarted.failure.outcome())),
+            }
+            drop(taken);
+            boarding = self.seat().await?;
         }
     }
 
@@ -300,7 +316,11 @@ fn hopeless(code: i32) -> Option<Hopeless> {
 
 #[cfg(test)]
 mod tests {
+    use squall_core::run_record::{CollectionRecord, ServerRecord};
+    use squall_core::vector_type::VectorType;
+
     use super::*;
+    use crate::preflight::Preflight;
 
     /// The pauses of one connection while its server is gone.
     fn pauses() -> impl Iterator<Item = Duration> {
@@ -316,6 +336,88 @@ mod tests {
         }
         let firsts: std::collections::BTreeSet<Duration> = (0..100).filter_map(|_| pauses().nth(4)).collect();
         assert!(firsts.len() > 90, "a hundred connections do not come at the same moments");
+    }
+
+    /// Serves gRPC without knowing a method; `served` counts the calls by connection. The first connection
+    /// is told to go elsewhere after its second call, as behind a balancer that is replaced.
+    async fn balanced_server(listener: tokio::net::TcpListener, served: Rc<RefCell<Vec<u32>>>) {
+        loop {
+            let (socket, _) = listener.accept().await.unwrap();
+            let number = served.borrow().len();
+            served.borrow_mut().push(0);
+            let served = Rc::clone(&served);
+            tokio::task::spawn_local(async move {
+                let mut connection = h2::server::handshake(socket).await.unwrap();
+                while let Some(Ok((_, mut respond))) = connection.accept().await {
+                    served.borrow_mut()[number] += 1;
+                    let unimplemented = http::Response::builder().header("grpc-status", "12").body(()).unwrap();
+                    respond.send_response(unimplemented, true).unwrap();
+                    if number == 0 && served.borrow()[0] == 2 {
+                        connection.graceful_shutdown();
+                    }
+                }
+            });
+        }
+    }
+
+    fn prepared(endpoint: &Endpoint) -> Prepared {
+        let plan = crate::model::plan();
+        let found = Preflight {
+            server: ServerRecord {
+                uri: endpoint.uri(),
+                version: None,
+                protocol: "grpc".into(),
+                same_host: true,
+            },
+            collection: CollectionRecord {
+                name: "c".into(),
+                rows: None,
+                dataset: None,
+                dimension: 8,
+                index: None,
+                consistency: None,
+                segments_before: None,
+                segments_after: None,
+            },
+            vector_field: "vector".into(),
+            vector_type: VectorType::Float32,
+            dimension: 8,
+            metric: None,
+            protocol: Protocol::Grpc,
+            primary_key: "id".into(),
+            rows: None,
+            identity: None,
+        };
+        Prepared::new(&plan, endpoint, &found).unwrap()
+    }
+
+    #[test]
+    fn a_request_that_a_leaving_server_does_not_take_goes_over_another_connection() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        tokio::task::LocalSet::new().block_on(&runtime, async {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let uri = format!("http://{}", listener.local_addr().unwrap());
+            let served = Rc::new(RefCell::new(Vec::new()));
+            tokio::task::spawn_local(balanced_server(listener, Rc::clone(&served)));
+            let endpoint = Endpoint::new(&uri, None, None).unwrap();
+            let prepared = Arc::new(prepared(&endpoint));
+            let link =
+                Connections::open(prepared, endpoint, Protocol::Grpc, 2, 8, false).await.unwrap();
+            let mut asked = 0;
+            // Until what came in the place of the first connection has been asked, too.
+            while served.borrow().get(2).is_none_or(|served| *served < 2) || asked < 100 {
+                let message = encode::Request {
+                    head: Bytes::from_static(&[0; 5]),
+                    tail: Bytes::new(),
+                };
+                let seat = link.seat().await.unwrap();
+                let sent = link.start(seat, message).await.expect("one connection is always open");
+                assert_eq!(link.finish(sent).await.code, Some(12));
+                asked += 1;
+            }
+            let served = served.borrow();
+            assert_eq!(served.iter().sum::<u32>(), asked + 3, "each was asked once, and each connection greeted");
+        });
     }
 
     #[test]
