@@ -317,7 +317,12 @@ where
             let at_ns = sent_ns.saturating_add(self.settings.timeout_ns);
             self.timeouts.push_back(Timeout { at_ns, place, ticket: held.ticket });
         }
-        let Poll::Ready((answer, done_ns)) = polled else { return };
+        let Poll::Ready((mut answer, done_ns)) = polled else { return };
+        // A worker that comes late finds the answer before the timeout that struck meanwhile.
+        let late = |sent_ns: i64| done_ns - sent_ns > self.settings.timeout_ns;
+        if departure.sent_ns().is_some_and(late) {
+            answer = given_up(Outcome::Timeout);
+        }
         if let Some(reason) = answer.hopeless {
             self.second.hopeless[reason as usize] += 1;
         }

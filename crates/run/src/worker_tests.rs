@@ -233,6 +233,21 @@ fn a_timeout_counts_from_sent_and_frees_the_place() {
 }
 
 #[test]
+fn a_late_worker_keeps_no_answer_that_came_after_the_timeout() {
+    fn too_late_once(number: u64) -> i64 {
+        if number == 2 { 310 * MS } else { 5 * MS }
+    }
+    let behaviour = Behaviour { service_ns: too_late_once, ..Behaviour::default() };
+    let setup = Setup { behaviour, places: 1, timeout_ns: 300 * MS, late_ns: 50 * MS, ..Setup::default() };
+    let outcomes = run(&setup);
+    // The alarm for the timeout would have rung 350 ms after it was sent; the answer came before.
+    let late = outcomes.rows[2];
+    assert_eq!(late.done_ns - late.sent_ns.unwrap(), 310 * MS);
+    assert_eq!((late.outcome, late.hits, late.bytes_in), (Outcome::Timeout, 0, 0));
+    assert_eq!(outcomes.count(Outcome::Ok), 199);
+}
+
+#[test]
 fn the_drain_ends_and_what_never_came_is_a_row() {
     let behaviour = Behaviour { stall: (S, 100 * S), ..Behaviour::default() };
     let setup = Setup { behaviour, places: 20, drain_ns: 3 * S, timeout_ns: 60 * S, ..Setup::default() };
