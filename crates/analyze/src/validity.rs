@@ -151,7 +151,11 @@ fn worker_busy(evidence: &Evidence<'_>) -> ValidityCheck {
         let busy = worst_worker(&seconds, |own| {
             let known: Vec<bool> = own
                 .iter()
-                .filter_map(|second| Some(second.cpu_ns? as f64 > BUSY * second.interval_ns as f64))
+                .filter_map(|second| {
+                    // To be awake a little before a request is due is no work.
+                    let worked_ns = second.cpu_ns? - second.spun_ns.unwrap_or(0);
+                    Some(worked_ns as f64 > BUSY * second.interval_ns as f64)
+                })
                 .collect();
             let busy = known.iter().filter(|busy| **busy).count();
             (!known.is_empty()).then(|| busy as f64 / known.len() as f64)

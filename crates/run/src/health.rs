@@ -31,6 +31,7 @@ struct HealthRow {
     memory_bytes: Option<u64>,
     steal_ns: Option<i64>,
     throttled_ns: Option<i64>,
+    spun_ns: i64,
 }
 
 /// The rows so far.
@@ -108,6 +109,7 @@ fn row(second: &Second) -> HealthRow {
         flow_control_waits: second.flow_control_waits,
         recorder_queue: second.recorder_queue,
         dropped: second.dropped,
+        spun_ns: second.spun_ns,
         ..HealthRow::default()
     }
 }
@@ -137,6 +139,7 @@ fn batch(rows: &[HealthRow]) -> RecordBatch {
         uint64(|row| row.memory_bytes),
         int64(|row| row.steal_ns),
         int64(|row| row.throttled_ns),
+        int64(|row| Some(row.spun_ns)),
     ];
     RecordBatch::try_new(schema(), columns).expect("the columns are those of the schema")
 }

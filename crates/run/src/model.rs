@@ -114,18 +114,34 @@ impl Wake for Woken {
 pub(crate) struct VirtualAlarm {
     pub(crate) clock: VirtualClock,
     pub(crate) late_ns: i64,
+    /// How long before its time it keeps the task awake.
+    pub(crate) spin_ns: i64,
     /// What it was set to last.
     pub(crate) armed_ns: i64,
+    pub(crate) spins_since_ns: Option<i64>,
 }
 
+/// One turn of a worker that is kept awake.
+const TURN_NS: i64 = 1_000;
+
 impl Alarm for VirtualAlarm {
+    fn spins_since_ns(&self) -> Option<i64> {
+        self.spins_since_ns
+    }
+
     fn poll_at(&mut self, at_ns: i64, cx: &mut Context<'_>) -> Poll<()> {
-        if self.clock.now_ns() >= at_ns {
+        let now_ns = self.clock.now_ns();
+        self.spins_since_ns = None;
+        if now_ns >= at_ns {
             return Poll::Ready(());
         }
-        if self.armed_ns != at_ns {
+        if at_ns - now_ns <= self.spin_ns {
+            self.spins_since_ns = Some(now_ns);
+            self.clock.wake_at(now_ns + TURN_NS, cx.waker().clone());
+        } else if self.armed_ns != at_ns {
             self.armed_ns = at_ns;
-            self.clock.wake_at(at_ns.saturating_add(self.late_ns), cx.waker().clone());
+            let rings_ns = at_ns.saturating_add(self.late_ns).saturating_sub(self.spin_ns);
+            self.clock.wake_at(rings_ns, cx.waker().clone());
         }
         Poll::Pending
     }

@@ -24,7 +24,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use squall_core::row::{Outcome, Sample};
 
-use crate::clock::{Alarm, Clock};
+use crate::clock::{Alarm, Clock, SPIN_NS};
 use crate::control::Control;
 use crate::link::{Answer, Link};
 use crate::places::{Place, Places};
@@ -192,6 +192,8 @@ pub(crate) struct Worker<'a, C, A, L: Link, R, F> {
     stopped: bool,
     second: Box<Second>,
     next_second_ns: i64,
+    /// Since when it has only been waiting, kept awake by the alarm.
+    spins_since_ns: Option<i64>,
 }
 
 impl<'a, C, A, L, R, F> Worker<'a, C, A, L, R, F>
@@ -235,6 +237,7 @@ where
             stopped: false,
             second: Box::new(Second::new(settings.worker, 0).with_classes(settings.classes)),
             next_second_ns: SECOND_NS,
+            spins_since_ns: None,
         }
     }
 
@@ -242,8 +245,9 @@ where
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.control.register(self.settings.worker, cx.waker());
         self.places.register(cx);
-        self.land();
+        let landed = self.land();
         let now_ns = self.clock.now_ns();
+        self.count_spin(now_ns, landed);
         self.expire(now_ns);
         self.stop(now_ns);
         let mut sends = 0;
@@ -260,8 +264,22 @@ where
         let wake_ns = self.next_wake_ns();
         if sends == BURST || self.alarm.poll_at(wake_ns, cx).is_ready() {
             cx.waker().wake_by_ref();
+        } else if let Some(since_ns) = self.alarm.spins_since_ns() {
+            let idle = !landed && sends == 0;
+            self.spins_since_ns = Some(if idle { now_ns } else { since_ns });
         }
         Poll::Pending
+    }
+
+    /// Counts the time since the last look in which there was nothing to do but to wait for the next
+    /// request's time; what landed meanwhile was work.
+    fn count_spin(&mut self, now_ns: i64, landed: bool) {
+        if let Some(since_ns) = self.spins_since_ns.take()
+            && !landed
+        {
+            // Longer than this it was not on its core.
+            self.second.spun_ns += (now_ns - since_ns).clamp(0, SPIN_NS);
+        }
     }
 
     /// Sends the next request if it is due and there is a place.
@@ -293,14 +311,16 @@ where
         true
     }
 
-    /// Looks at the places that the transport woke.
-    fn land(&mut self) {
+    /// Looks at the places that the transport woke; whether there were any.
+    fn land(&mut self) -> bool {
         let mut woken = std::mem::take(&mut self.woken);
         self.places.woken(&mut woken);
+        let landed = !woken.is_empty();
         for place in woken.drain(..) {
             self.poll_place(place);
         }
         self.woken = woken;
+        landed
     }
 
     /// Polls a request in flight.

@@ -28,6 +28,7 @@ struct Setup {
     timeout_ns: i64,
     drain_ns: i64,
     late_ns: i64,
+    spin_ns: i64,
     behaviour: Behaviour,
     stop: Option<(i64, i64)>,
 }
@@ -45,6 +46,7 @@ impl Default for Setup {
             timeout_ns: 10 * S,
             drain_ns: 30 * S,
             late_ns: 0,
+            spin_ns: 0,
             behaviour: Behaviour::default(),
             stop: None,
         }
@@ -87,7 +89,13 @@ fn run(setup: &Setup) -> Outcomes {
     for worker in 0..setup.workers {
         let slice = Slice { shard: setup.shard, worker, workers: setup.workers };
         let link = Rc::new(model.clone());
-        let alarm = VirtualAlarm { clock: clock.clone(), late_ns: setup.late_ns, armed_ns: i64::MIN };
+        let alarm = VirtualAlarm {
+            clock: clock.clone(),
+            late_ns: setup.late_ns,
+            spin_ns: setup.spin_ns,
+            armed_ns: i64::MIN,
+            spins_since_ns: None,
+        };
         let (queue, places) = match setup.closed {
             Some(closed) => {
                 let queue = ClosedQueue::new(closed, slice, &requests, Rc::clone(&link));
@@ -201,6 +209,20 @@ fn the_generators_own_delay_is_lag_and_never_backlog() {
         assert_eq!((row.ready_ns, row.sent_ns), (row.due_ns, Some(row.due_ns + 3 * MS)));
         assert_eq!(row.done_ns, row.due_ns + 8 * MS, "the delay is in the response time all the same");
     }
+}
+
+#[test]
+fn what_a_worker_is_awake_before_a_request_is_due_is_counted_and_no_work() {
+    let outcomes = run(&Setup { spin_ns: 30_000, ..Setup::default() });
+    assert!(outcomes.rows.iter().all(|row| row.sent_ns == Some(row.due_ns)));
+    // Before each of 200 requests but the first, and before the ends of seconds and the first drain.
+    let spun = outcomes.counted.spun_ns / 30_000;
+    assert!((199..=203).contains(&spun), "{spun} times");
+    assert_eq!(run(&Setup::default()).counted.spun_ns, 0);
+    // An answer that is there at every turn leaves no time that was only waited.
+    let busy = Behaviour { service_ns: |_| 10 * MS - 15_000, ..Behaviour::default() };
+    let half = run(&Setup { spin_ns: 30_000, behaviour: busy, ..Setup::default() }).counted.spun_ns / 1_000;
+    assert!((199 * 28..=203 * 30).contains(&half), "the turn of the answer is work: {half} µs");
 }
 
 #[test]
