@@ -299,3 +299,17 @@ async fn a_connection_whose_server_goes_away_gives_a_request_back() {
     .await;
     assert!(connection.is_closed());
 }
+
+#[tokio::test]
+async fn a_peer_that_takes_nothing_any_more_breaks_the_connection_in_time() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = endpoint(&format!("http://{}", listener.local_addr().unwrap()));
+    let endpoint = endpoint.with_patience(Duration::from_millis(300));
+    let connection = Connection::open_with_sockets(&endpoint, Protocol::RestV2, 1).await.unwrap();
+    // It never reads: what its buffers do not take is not acknowledged, as by a host that is gone.
+    let (_peer, _) = listener.accept().await.unwrap();
+    let more_than_buffers_hold = bytes::Bytes::from(vec![b' '; 64 << 20]);
+    let large = Request { head: more_than_buffers_hold, tail: bytes::Bytes::new() };
+    let sent = tokio::time::timeout(Duration::from_secs(60), connection.send(large)).await;
+    assert_eq!(sent.expect("it ends").unwrap_err(), Failure::Reset);
+}

@@ -59,6 +59,10 @@ use crate::worker::{Settings, Worker, fly};
 /// Between the last preparation and time 0.
 const LEAD: Duration = Duration::from_millis(50);
 
+/// Least time without a sign of the server's host after which a connection counts as broken; a longer
+/// `--timeout` is waited for.
+const LEAST_PATIENCE: Duration = Duration::from_secs(10);
+
 /// A clock that costs more than this to read blurs what it measures.
 const DEAR_CLOCK_NS: u64 = 1_000;
 
@@ -566,7 +570,7 @@ fn work(shared: &Shared, worker: u16, go: oneshot::Receiver<Go>, outbox: &Sender
         let settings = shared.settings(worker);
         let opened = Connections::open(
             Arc::clone(&shared.prepared),
-            shared.endpoint.clone(),
+            shared.endpoint.clone().with_patience(shared.plan.timeout.max(LEAST_PATIENCE)),
             shared.protocol,
             shared.plan.connections,
             settings.places,
