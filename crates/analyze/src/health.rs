@@ -101,10 +101,7 @@ fn read_seconds(path: &Path) -> PolarsResult<Vec<HealthSecond>> {
         "spun_ns" if !has_spun => lit(NULL).cast(DataType::Int64).alias(name),
         _ => col(name).cast(DataType::Int64),
     };
-    let rows = file
-        .select(COLUMNS.map(column))
-        .sort(["time"], SortMultipleOptions::default())
-        .collect()?;
+    let rows = file.select(COLUMNS.map(column)).sort(["time"], SortMultipleOptions::default()).collect()?;
     let columns = COLUMNS
         .iter()
         .map(|name| PolarsResult::Ok(rows.column(name)?.i64()?.iter().collect::<Vec<_>>()))

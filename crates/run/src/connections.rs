@@ -350,7 +350,8 @@ mod tests {
                 let mut connection = h2::server::handshake(socket).await.unwrap();
                 while let Some(Ok((_, mut respond))) = connection.accept().await {
                     served.borrow_mut()[number] += 1;
-                    let unimplemented = http::Response::builder().header("grpc-status", "12").body(()).unwrap();
+                    let unimplemented =
+                        http::Response::builder().header("grpc-status", "12").body(()).unwrap();
                     respond.send_response(unimplemented, true).unwrap();
                     if number == 0 && served.borrow()[0] == 2 {
                         connection.graceful_shutdown();
@@ -401,22 +402,22 @@ mod tests {
             tokio::task::spawn_local(balanced_server(listener, Rc::clone(&served)));
             let endpoint = Endpoint::new(&uri, None, None).unwrap();
             let prepared = Arc::new(prepared(&endpoint));
-            let link =
-                Connections::open(prepared, endpoint, Protocol::Grpc, 2, 8, false).await.unwrap();
+            let link = Connections::open(prepared, endpoint, Protocol::Grpc, 2, 8, false).await.unwrap();
             let mut asked = 0;
             // Until what came in the place of the first connection has been asked, too.
             while served.borrow().get(2).is_none_or(|served| *served < 2) || asked < 100 {
-                let message = encode::Request {
-                    head: Bytes::from_static(&[0; 5]),
-                    tail: Bytes::new(),
-                };
+                let message = encode::Request { head: Bytes::from_static(&[0; 5]), tail: Bytes::new() };
                 let seat = link.seat().await.unwrap();
                 let sent = link.start(seat, message).await.expect("one connection is always open");
                 assert_eq!(link.finish(sent).await.code, Some(12));
                 asked += 1;
             }
             let served = served.borrow();
-            assert_eq!(served.iter().sum::<u32>(), asked + 3, "each was asked once, and each connection greeted");
+            assert_eq!(
+                served.iter().sum::<u32>(),
+                asked + 3,
+                "each was asked once, and each connection greeted"
+            );
         });
     }
 

@@ -32,6 +32,7 @@ use squall_milvus::{Endpoint, Protocol};
 use tokio::sync::oneshot;
 
 use crate::abort;
+use crate::aside::Aside;
 use crate::clock::{Clock, MonotonicClock, Timer, TimerfdAlarm, monotonic_ns};
 use crate::clock_error::{self, clock_error_ms};
 use crate::connections::{Connections, MOST_SOCKETS};
@@ -39,7 +40,7 @@ use crate::control::Control;
 use crate::descriptors;
 use crate::error::{RunError, unwritable};
 use crate::events::{Event, Events};
-use crate::health::Health;
+use crate::health::{self, Health};
 use crate::host;
 use crate::monitor::{Early, Monitor, Watched};
 use crate::options::Options;
@@ -191,6 +192,7 @@ pub fn execute(
         .then(|| Scraper::start(metrics, clock, run_dir.clone(), events.clone(), shared.pinning.clone()))
         .transpose()?;
     let mut health = Health::new(&crew.threads);
+    let aside = Aside::start(shared.pinning.clone())?;
     crew.go(clock, rings);
     let planned = plan.open_schedule().and_then(|open| open.total()).map(|total| shard.share_of(total));
     if options.part.is_some() {
@@ -218,11 +220,13 @@ pub fn execute(
         recorder: &recorder,
         health: &mut health,
         run_dir: &run_dir,
+        aside: &aside,
         events: &events,
         stop: &stop,
     }
     .run();
     crew.dismiss();
+    aside.finish();
     let scraped = scraper.map_or(Ok(()), Scraper::finish);
     let mut recorded = recorder.finish().unwrap_or_else(|_| Recorded::lost_by_a_panic());
     // Where the disk is full, its room is what the rest of this needs.
@@ -234,7 +238,8 @@ pub fn execute(
     {
         tell(&events, Event::Warning(format!("the parts stay small: {error}")));
     }
-    if let Err(error) = health.write(&run_dir).and(scraped) {
+    let noted = health.unwritten().map_or(Ok(()), |rows| health::write(&run_dir, rows));
+    if let Err(error) = noted.and(scraped) {
         recorded.error.get_or_insert(error);
     }
 

@@ -81,17 +81,22 @@ impl Health {
         self.last = now;
     }
 
-    /// Writes all rows, where there are new ones.
-    ///
-    /// # Errors
-    /// When the disk refuses; the file is then as it was.
-    pub(crate) fn write(&mut self, run_dir: &RunDir) -> Result<(), RunDirError> {
-        if self.written < self.rows.len() {
-            write_parquet(&run_dir.generator(), &[batch(&self.rows)], writer_properties())?;
-            self.written = self.rows.len();
+    /// All rows, where some were not given out before: whoever takes them writes them.
+    pub(crate) fn unwritten(&mut self) -> Option<RecordBatch> {
+        if self.written == self.rows.len() {
+            return None;
         }
-        Ok(())
+        self.written = self.rows.len();
+        Some(batch(&self.rows))
     }
+}
+
+/// Writes the rows.
+///
+/// # Errors
+/// When the disk refuses; the file is then as it was.
+pub(crate) fn write(run_dir: &RunDir, rows: RecordBatch) -> Result<(), RunDirError> {
+    write_parquet(&run_dir.generator(), &[rows], writer_properties()).map(drop)
 }
 
 /// What a row has from a second's counts.

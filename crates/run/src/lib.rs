@@ -40,6 +40,7 @@
 //! ```
 
 mod abort;
+mod aside;
 mod clock;
 mod clock_error;
 mod connections;
