@@ -316,11 +316,7 @@ fn hopeless(code: i32) -> Option<Hopeless> {
 
 #[cfg(test)]
 mod tests {
-    use squall_core::run_record::{CollectionRecord, ServerRecord};
-    use squall_core::vector_type::VectorType;
-
     use super::*;
-    use crate::preflight::Preflight;
 
     /// The pauses of one connection while its server is gone.
     fn pauses() -> impl Iterator<Item = Duration> {
@@ -361,37 +357,6 @@ mod tests {
         }
     }
 
-    fn prepared(endpoint: &Endpoint) -> Prepared {
-        let plan = crate::model::plan();
-        let found = Preflight {
-            server: ServerRecord {
-                uri: endpoint.uri(),
-                version: None,
-                protocol: "grpc".into(),
-                same_host: true,
-            },
-            collection: CollectionRecord {
-                name: "c".into(),
-                rows: None,
-                dataset: None,
-                dimension: 8,
-                index: None,
-                consistency: None,
-                segments_before: None,
-                segments_after: None,
-            },
-            vector_field: "vector".into(),
-            vector_type: VectorType::Float32,
-            dimension: 8,
-            metric: None,
-            protocol: Protocol::Grpc,
-            primary_key: "id".into(),
-            rows: None,
-            identity: None,
-        };
-        Prepared::new(&plan, endpoint, &found).unwrap()
-    }
-
     #[test]
     fn a_request_that_a_leaving_server_does_not_take_goes_over_another_connection() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -401,7 +366,8 @@ mod tests {
             let served = Rc::new(RefCell::new(Vec::new()));
             tokio::task::spawn_local(balanced_server(listener, Rc::clone(&served)));
             let endpoint = Endpoint::new(&uri, None, None).unwrap();
-            let prepared = Arc::new(prepared(&endpoint));
+            let prepared = Prepared::new(&crate::model::plan(), &endpoint, &crate::model::found(&endpoint));
+            let prepared = Arc::new(prepared.unwrap());
             let link = Connections::open(prepared, endpoint, Protocol::Grpc, 2, 8, false).await.unwrap();
             let mut asked = 0;
             // Until what came in the place of the first connection has been asked, too.

@@ -128,6 +128,9 @@ pub fn execute(
     };
     let shared = Arc::new(Shared::new(plan, endpoint, &preflight, shard, pinning, scorer.is_some())?);
     let plan = &shared.plan;
+    if let Some(words) = shared.prepared.note() {
+        tell(&events, Event::Note(words));
+    }
     descriptors::allow(shared.sockets())?;
     if let Some(most) = shared.fewer_in_flight() {
         let connections = plan.connections.max(1);

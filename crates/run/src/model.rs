@@ -15,13 +15,17 @@ use bytes::Bytes;
 use squall_core::plan::{Load, Plan, ServerTarget, reference_classes};
 use squall_core::request::Request;
 use squall_core::row::{Outcome, Sample};
+use squall_core::run_record::{CollectionRecord, ServerRecord};
 use squall_core::schedule::Arrivals;
 use squall_core::schema::Transport;
 use squall_core::stages::parse_stages;
+use squall_core::vector_type::VectorType;
 use squall_core::workload::Workload;
+use squall_milvus::{Endpoint, Protocol};
 
 use crate::clock::{Alarm, Clock};
 use crate::link::{Answer, Link, Outgoing};
+use crate::preflight::Preflight;
 use crate::worker::{Row, RowLost, Rows};
 
 pub(crate) const MS: i64 = 1_000_000;
@@ -322,6 +326,31 @@ pub(crate) fn plan() -> Plan {
         consistency: None,
         search_params: None,
         output_fields: None,
+    }
+}
+
+/// What a look at a server finds that speaks gRPC and says little.
+pub(crate) fn found(endpoint: &Endpoint) -> Preflight {
+    Preflight {
+        server: ServerRecord { uri: endpoint.uri(), version: None, protocol: "grpc".into(), same_host: true },
+        collection: CollectionRecord {
+            name: "c".into(),
+            rows: None,
+            dataset: None,
+            dimension: 8,
+            index: None,
+            consistency: None,
+            segments_before: None,
+            segments_after: None,
+        },
+        vector_field: "vector".into(),
+        vector_type: VectorType::Float32,
+        dimension: 8,
+        metric: None,
+        protocol: Protocol::Grpc,
+        primary_key: "id".into(),
+        rows: None,
+        identity: None,
     }
 }
 
