@@ -105,11 +105,23 @@ impl Seat {
     }
 }
 
+/// What a request waited for between its seat and the instant `sent`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Nothing: it left at once.
+    Nothing,
+    /// The flow-control window, or a stream: its connection was the limit.
+    Window,
+    /// A server that stood still, so that the window stayed closed; and others that had waited for the
+    /// same.
+    Server,
+}
+
 /// A request that has been sent. Dropping it cancels the request.
 #[derive(Debug)]
 pub struct Pending {
     kind: PendingKind,
-    waited: bool,
+    waited: Wait,
 }
 
 #[derive(Debug)]
@@ -197,11 +209,16 @@ impl Connection {
             (Self::Grpc(connection), _) => {
                 let (pending, handover) = connection.start(request)?;
                 let left = poll_fn(|cx| handover.poll(cx)).await;
-                Ok(Pending { kind: PendingKind::Grpc(pending), waited: left == Left::Later })
+                let waited = match left {
+                    Left::AtOnce | Left::Never => Wait::Nothing,
+                    Left::Later => Wait::Window,
+                    Left::AfterStandstill => Wait::Server,
+                };
+                Ok(Pending { kind: PendingKind::Grpc(pending), waited })
             }
             (Self::Rest(connection), Some(lease)) => {
                 let pending = connection.start(lease, request).await?;
-                Ok(Pending { kind: PendingKind::Rest(pending), waited: false })
+                Ok(Pending { kind: PendingKind::Rest(pending), waited: Wait::Nothing })
             }
             // A seat of another connection, which has no socket to this server.
             (Self::Rest(_), None) => Err(Unstarted { failure: Failure::Refused, request: Some(request) }),
@@ -227,9 +244,8 @@ impl Connection {
 }
 
 impl Pending {
-    /// Whether the request had to wait for the flow-control window or for a stream; never over REST,
-    /// where a request has a socket to itself.
-    pub fn waited_for_flow_control(&self) -> bool {
+    /// What the request had to wait for; nothing over REST, where it has a socket to itself.
+    pub fn waited_for(&self) -> Wait {
         self.waited
     }
 

@@ -8,7 +8,7 @@ use squall_core::schema::Transport;
 use squall_core::vector_type::VectorType;
 use squall_milvus::admin::Admin;
 use squall_milvus::encode::{self, Request, SearchTemplate};
-use squall_milvus::measured::{Connection, Failure, Unstarted};
+use squall_milvus::measured::{Connection, Failure, Unstarted, Wait};
 use squall_milvus::{Endpoint, Protocol};
 use squall_sandbox::SandboxConfig;
 use tokio::sync::oneshot;
@@ -164,7 +164,7 @@ async fn a_full_window_is_noticed_and_a_request_larger_than_it_arrives() {
     let connection = Connection::open(&endpoint(&sandbox.uri), Protocol::Grpc).await.unwrap();
     let small = request(Protocol::Grpc, &template(Protocol::Grpc, &name, None), 0);
     let pending = connection.send(small).await.unwrap();
-    assert!(!pending.waited_for_flow_control());
+    assert_eq!(pending.waited_for(), Wait::Nothing);
     pending.finish().await;
     // 70,000 names in a filter: 500 KB, where a window holds 65,535 bytes.
     let ids: Vec<String> = (0..70_000).map(|id| (id + 100_000).to_string()).collect();
@@ -172,7 +172,7 @@ async fn a_full_window_is_noticed_and_a_request_larger_than_it_arrives() {
     let large = request(Protocol::Grpc, &template(Protocol::Grpc, &name, Some(&filter)), 0);
     assert!(large.len() > 400_000);
     let pending = connection.send(large).await.unwrap();
-    assert!(pending.waited_for_flow_control());
+    assert_eq!(pending.waited_for(), Wait::Window);
     let reply = pending.finish().await;
     assert_eq!((reply.outcome, reply.hits), (Outcome::Ok, 10));
 }
@@ -312,4 +312,47 @@ async fn a_peer_that_takes_nothing_any_more_breaks_the_connection_in_time() {
     let large = Request { head: more_than_buffers_hold, tail: bytes::Bytes::new() };
     let sent = tokio::time::timeout(Duration::from_secs(60), connection.send(large)).await;
     assert_eq!(sent.expect("it ends").unwrap_err(), Failure::Reset);
+}
+
+/// Takes no bytes for 400 ms, though it is there, and then all.
+async fn standing_server(listener: tokio::net::TcpListener) {
+    let (socket, _) = listener.accept().await.unwrap();
+    let mut connection = h2::server::handshake(socket).await.unwrap();
+    let mut began = None;
+    loop {
+        let Some(Ok((asked, mut respond))) = connection.accept().await else { return };
+        let search = asked.uri().path().ends_with("Search");
+        let began = *began.get_or_insert_with(tokio::time::Instant::now);
+        tokio::spawn(async move {
+            if search {
+                tokio::time::sleep_until(began + Duration::from_millis(400)).await;
+            }
+            let mut body = asked.into_body();
+            while let Some(data) = body.data().await {
+                body.flow_control().release_capacity(data.unwrap().len()).unwrap();
+            }
+            let unimplemented = http::Response::builder().header("grpc-status", "12").body(()).unwrap();
+            respond.send_response(unimplemented, true).unwrap();
+        });
+    }
+}
+
+#[tokio::test]
+async fn a_wait_for_a_server_that_stands_still_is_no_wait_for_a_window() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = endpoint(&format!("http://{}", listener.local_addr().unwrap()));
+    tokio::spawn(standing_server(listener));
+    let connection = Connection::open(&endpoint, Protocol::Grpc).await.unwrap();
+    // 180 KB, where a connection's window holds 65,535 bytes.
+    let one = Request { head: bytes::Bytes::from_static(&[0; 5]), tail: vec![0; 3_000].into() };
+    let sends = join_all((0..60).map(|_| connection.send(one.clone()))).await;
+    let waits: Vec<Wait> = sends.iter().map(|sent| sent.as_ref().unwrap().waited_for()).collect();
+    let at_once = waits.iter().filter(|wait| **wait == Wait::Nothing).count();
+    assert!((15..=21).contains(&at_once), "{waits:?}");
+    assert!(waits[at_once..].iter().all(|wait| *wait == Wait::Server), "{waits:?}");
+    let replies = join_all(sends.into_iter().map(|sent| sent.unwrap().finish())).await;
+    assert!(replies.iter().all(|reply| reply.code == Some(12)));
+    // It goes on: the next is as any other.
+    let pending = connection.send(one).await.unwrap();
+    assert_eq!(pending.waited_for(), Wait::Nothing);
 }

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use rand::RngExt;
 use squall_core::request::Request;
 use squall_core::row::Outcome;
-use squall_milvus::measured::{Connection, Pending, Seat};
+use squall_milvus::measured::{Connection, Pending, Seat, Wait};
 use squall_milvus::{Endpoint, Error, Protocol, encode};
 use tokio::sync::{oneshot, watch};
 
@@ -278,8 +278,8 @@ impl Link for Connections {
         }
     }
 
-    fn waited(sent: &InFlight) -> bool {
-        sent.pending.waited_for_flow_control()
+    fn waited_for(sent: &InFlight) -> Wait {
+        sent.pending.waited_for()
     }
 
     async fn finish(&self, sent: InFlight) -> Answer {

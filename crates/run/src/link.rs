@@ -5,6 +5,7 @@
 use bytes::Bytes;
 use squall_core::request::Request;
 use squall_core::row::Outcome;
+use squall_milvus::measured::Wait;
 
 /// A worker's way to the server.
 pub(crate) trait Link {
@@ -33,8 +34,8 @@ pub(crate) trait Link {
         message: Self::Message,
     ) -> impl Future<Output = Result<Self::Sent, Answer>>;
 
-    /// Whether the message had to wait for a window or a stream.
-    fn waited(sent: &Self::Sent) -> bool;
+    /// What the message had to wait for.
+    fn waited_for(sent: &Self::Sent) -> Wait;
 
     /// Waits for the answer.
     fn finish(&self, sent: Self::Sent) -> impl Future<Output = Answer>;

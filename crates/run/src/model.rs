@@ -21,6 +21,7 @@ use squall_core::schema::Transport;
 use squall_core::stages::parse_stages;
 use squall_core::vector_type::VectorType;
 use squall_core::workload::Workload;
+use squall_milvus::measured::Wait;
 use squall_milvus::{Endpoint, Protocol};
 
 use crate::clock::{Alarm, Clock};
@@ -166,6 +167,8 @@ pub(crate) struct Behaviour {
     pub(crate) seatless: (i64, i64),
     /// How long the window stays closed for the request that arrives as number n.
     pub(crate) window_ns: fn(u64) -> i64,
+    /// What it waits for then.
+    pub(crate) closed_by: Wait,
     pub(crate) answer: Answer,
 }
 
@@ -181,6 +184,7 @@ impl Default for Behaviour {
             down: (0, 0),
             seatless: (0, 0),
             window_ns: |_| 0,
+            closed_by: Wait::Window,
             answer: ANSWERED,
         }
     }
@@ -205,7 +209,7 @@ struct State {
 /// A request that the model works on.
 pub(crate) struct Working {
     done_ns: i64,
-    waited: bool,
+    waited_for: Wait,
     _in_flight: InFlight,
 }
 
@@ -249,7 +253,7 @@ impl Model {
         if self.behaviour.slots < usize::MAX {
             state.busy_until_ns.push(Reverse(done_ns));
         }
-        Working { done_ns, waited: false, _in_flight: InFlight(Rc::clone(&self.state)) }
+        Working { done_ns, waited_for: Wait::Nothing, _in_flight: InFlight(Rc::clone(&self.state)) }
     }
 }
 
@@ -286,11 +290,12 @@ impl Link for Model {
         let number = self.state.borrow().arrived;
         let window_ns = (self.behaviour.window_ns)(number);
         self.clock.sleep_until(now_ns + window_ns).await;
-        Ok(Working { waited: window_ns > 0, ..self.arrive() })
+        let waited_for = if window_ns > 0 { self.behaviour.closed_by } else { Wait::Nothing };
+        Ok(Working { waited_for, ..self.arrive() })
     }
 
-    fn waited(sent: &Working) -> bool {
-        sent.waited
+    fn waited_for(sent: &Working) -> Wait {
+        sent.waited_for
     }
 
     async fn finish(&self, sent: Working) -> Answer {

@@ -249,6 +249,7 @@ mod tests {
     use squall_core::workload::{QueryVectors, Workload};
     use squall_milvus::Protocol;
     use squall_milvus::encode::{self, SearchSpec, SearchTemplate, Target};
+    use squall_milvus::measured::Wait;
 
     use super::*;
     use crate::link::Answer;
@@ -298,8 +299,8 @@ mod tests {
             unreachable!("nothing is sent")
         }
 
-        fn waited((): &()) -> bool {
-            false
+        fn waited_for((): &()) -> Wait {
+            Wait::Nothing
         }
 
         async fn finish(&self, (): ()) -> Answer {

@@ -23,6 +23,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use squall_core::row::{Outcome, Sample};
+use squall_milvus::measured::Wait;
 
 use crate::clock::{Alarm, Clock, SPIN_NS};
 use crate::control::Control;
@@ -95,12 +96,17 @@ pub(crate) async fn fly<C: Clock, L: Link>(
         Err(answer) => return (answer, clock.now_ns()),
     };
     if L::had_to_wait(&seat) {
-        departure.seated_ns.set(clock.now_ns());
+        departure.let_go_ns.set(clock.now_ns());
     }
     let answer = match link.start(seat, message).await {
         Ok(sent) => {
-            departure.sent_ns.set(clock.now_ns());
-            departure.waited.set(L::waited(&sent));
+            let sent_ns = clock.now_ns();
+            departure.sent_ns.set(sent_ns);
+            match L::waited_for(&sent) {
+                Wait::Nothing => {}
+                Wait::Window => departure.waited.set(true),
+                Wait::Server => departure.let_go_ns.set(sent_ns),
+            }
             link.finish(sent).await
         }
         Err(answer) => {
@@ -119,8 +125,8 @@ pub(crate) type Fly<C, L, F> = fn(Rc<L>, C, <L as Link>::Message, Rc<Departure>)
 
 /// What a request in flight tells before it has landed; one a place, used again.
 pub(crate) struct Departure {
-    /// When it got the seat that it had to wait for.
-    seated_ns: Cell<i64>,
+    /// When the server let it go on that had kept it waiting: gave it a seat, or read again.
+    let_go_ns: Cell<i64>,
     sent_ns: Cell<i64>,
     /// Whether it waited for the flow-control window.
     waited: Cell<bool>,
@@ -128,19 +134,19 @@ pub(crate) struct Departure {
 
 impl Departure {
     fn new() -> Self {
-        Self { seated_ns: Cell::new(NEVER), sent_ns: Cell::new(NEVER), waited: Cell::new(false) }
+        Self { let_go_ns: Cell::new(NEVER), sent_ns: Cell::new(NEVER), waited: Cell::new(false) }
     }
 
     /// As for a request that has told nothing.
     fn reset(&self) {
-        self.seated_ns.set(NEVER);
+        self.let_go_ns.set(NEVER);
         self.sent_ns.set(NEVER);
         self.waited.set(false);
     }
 
     /// When a request was ready that had a place since `place_ns`.
     fn ready_ns(&self, place_ns: i64) -> i64 {
-        place_ns.max(self.seated_ns.get())
+        place_ns.max(self.let_go_ns.get())
     }
 
     fn sent_ns(&self) -> Option<i64> {

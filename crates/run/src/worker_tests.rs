@@ -239,6 +239,19 @@ fn a_closed_window_is_lag_and_is_counted() {
 }
 
 #[test]
+fn a_window_that_the_server_keeps_closed_is_backlog() {
+    fn window(number: u64) -> i64 {
+        if number % 10 == 9 { 400 * MS } else { 0 }
+    }
+    let behaviour = Behaviour { window_ns: window, closed_by: Wait::Server, ..Behaviour::default() };
+    let outcomes = run(&Setup { behaviour, ..Setup::default() });
+    let kept = outcomes.rows.iter().filter(|row| row.ready_ns == row.due_ns + 400 * MS).count();
+    assert!(kept >= 20, "{kept}");
+    assert!(outcomes.rows.iter().all(|row| row.sent_ns == Some(row.ready_ns)));
+    assert_eq!((outcomes.counted.lag_ns.max(), outcomes.counted.flow_control_waits), (0, 0));
+}
+
+#[test]
 fn a_timeout_counts_from_sent_and_frees_the_place() {
     fn never_third(number: u64) -> i64 {
         if number == 2 { i64::MAX / 2 } else { 5 * MS }
@@ -539,6 +552,7 @@ proptest! {
                 down: (down.0 * MS, (down.0 + down.1) * MS),
                 seatless: (seatless.0 * MS, (seatless.0 + seatless.1) * MS),
                 window_ns: |number| if number % 17 == 3 { 20 * MS } else { 0 },
+                closed_by: Wait::Window,
                 answer: ANSWERED,
             },
             stop: stop.map(|(at, drain)| (at * MS, (at + drain) * MS)),

@@ -1,10 +1,12 @@
 //! A server that stalls or is too slow: the wait is in the response times, and it is the server's.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::support::{
-    Done, Logged, Row, SandboxProcess, Workplace, can_be_judged, count, first_in_line, logged, percentile,
-    rows,
+    Done, Logged, Row, RunProcess, SandboxProcess, Workplace, can_be_judged, count, first_in_line, logged,
+    percentile, rows,
 };
 
 const SECOND_NS: i64 = 1_000_000_000;
@@ -113,6 +115,33 @@ fn a_closed_loop_hides_a_stall() {
     assert!(p99 < 0.05, "ten requests saw the stall, and P99 is {p99} s");
     let slow = found.rows.iter().filter(|row| row.done_ns - row.due_ns > SECOND_NS).count();
     assert!((1..=10).contains(&slow), "{slow} waited for more than a second");
+}
+
+#[test]
+fn a_server_that_reads_nothing_for_three_seconds_makes_no_run_invalid() {
+    let test = "a_server_that_reads_nothing_for_three_seconds_makes_no_run_invalid";
+    let place = Workplace::new();
+    let sandbox = SandboxProcess::start_first(&["--engine", "null"]);
+    let uri = &sandbox.uri;
+    place
+        .line(&format!("setup --uri {uri} --num-vectors 300 --dimension 768 --settle 0s --ground-truth 0"))
+        .expect(0);
+    let line = format!("run --uri {uri} --rate 1000 --arrivals even -t 15s --timeout 30s --format json");
+    let run = RunProcess::start(place.squall_under(first_in_line(), line.split_whitespace()));
+    run.wait_for_the_load();
+    std::thread::sleep(Duration::from_secs(3));
+    sandbox.signal("STOP");
+    std::thread::sleep(Duration::from_secs(3));
+    sandbox.signal("CONT");
+    let summary = run.done().ran().json();
+    let rows = rows(&place.only_run());
+    // The canned answer has ten hits, whatever was asked for.
+    let answered = count(&rows, "ok") + count(&rows, "short");
+    assert_eq!(answered, 15_000, "{}", summary["totals"]["outcomes"]);
+    // What the windows did not hold had to wait, with a place in flight.
+    let waited = rows.iter().filter(|row| row.ready_ns - row.due_ns > SECOND_NS / 2).count();
+    assert!(waited > 150, "{waited} of them, more than the 1 % that would make the run invalid");
+    can_be_judged(&summary, test);
 }
 
 /// 2,000/s for 20 s on a server of 1,000/s at most, with a drain of 5 s.

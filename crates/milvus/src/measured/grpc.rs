@@ -49,7 +49,8 @@ impl GrpcConnection {
     pub(super) async fn open(endpoint: &Endpoint) -> Result<Self, Error> {
         let connect = |source| Error::Connect { uri: endpoint.uri(), source };
         let stream = Stream::connect(endpoint, Alpn::Http2).await.map_err(connect)?;
-        let (stream, batch) = gathering(stream);
+        let turns = Turns::default();
+        let (stream, batch) = gathering(stream, turns.clone());
         let (sender, mut connection) = h2::client::Builder::new()
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
@@ -63,7 +64,6 @@ impl GrpcConnection {
             .handshake::<_, Payload>(stream)
             .await
             .map_err(|error| connect(speech(&error)))?;
-        let turns = Turns::default();
         let closed = Arc::new(AtomicBool::new(false));
         let driver = tokio::spawn({
             let (turns, closed) = (turns.clone(), Arc::clone(&closed));
@@ -72,6 +72,7 @@ impl GrpcConnection {
                     turns.begin();
                     // Why it ended is told to each of its streams.
                     let ended = Pin::new(&mut connection).poll(cx).is_ready();
+                    turns.end();
                     let broken = matches!(batch.send(cx), Poll::Ready(Err(_)));
                     if ended || broken { Poll::Ready(()) } else { Poll::Pending }
                 })
