@@ -207,6 +207,13 @@ async fn a_server_that_goes_away_resets_what_is_in_flight_and_closes_the_connect
 
 #[tokio::test]
 async fn a_server_that_hangs_up_on_everybody_is_not_stormed() {
+    // At once: requests meet sockets whose end is not known yet; after a pause it is.
+    for pause in [Duration::ZERO, Duration::from_millis(5)] {
+        hangs_up_and_is_not_stormed(pause).await;
+    }
+}
+
+async fn hangs_up_and_is_not_stormed(pause: Duration) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let uri = format!("http://{}", listener.local_addr().unwrap());
     let met = std::cell::Cell::new(0);
@@ -220,6 +227,9 @@ async fn a_server_that_hangs_up_on_everybody_is_not_stormed() {
         let connection = Connection::open_with_sockets(&endpoint(&uri), Protocol::RestV2, 4).await.unwrap();
         let template = template(Protocol::RestV2, "c", None);
         loop {
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
+            }
             // Refused, reset on its way or reset afterwards.
             if let Ok(pending) = connection.send(request(Protocol::RestV2, &template, 0)).await {
                 assert_eq!(pending.finish().await.outcome, Outcome::Reset);

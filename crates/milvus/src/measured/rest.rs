@@ -12,7 +12,7 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::{StreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 use http::{HeaderMap, HeaderValue, header};
 use rand::RngExt;
 use squall_proto::rest::{v1, v2};
@@ -98,14 +98,12 @@ impl RestConnection {
             state: Mutex::default(),
             mute: AtomicU32::new(0),
         };
-        let mut opening = stream::iter((0..sockets).map(|_| pool.connect())).buffer_unordered(OPENED_AT_ONCE);
-        while let Some(opened) = opening.next().await {
-            let socket = opened.map_err(|source| Error::Connect { uri: endpoint.uri(), source })?;
-            let mut state = pool.state();
-            state.free.push(socket);
-            state.left += 1;
-        }
-        drop(opening);
+        let connect = |source| Error::Connect { uri: endpoint.uri(), source };
+        // One alone: a server that is not there is not asked by all of them.
+        let mut free = vec![pool.connect().await.map_err(connect)?];
+        let more = stream::iter((1..sockets).map(|_| pool.connect())).buffer_unordered(OPENED_AT_ONCE);
+        free.extend(more.try_collect::<Vec<_>>().await.map_err(connect)?);
+        *pool.state() = State { left: free.len(), free, waiting: VecDeque::new() };
         Ok(Self(Arc::new(pool)))
     }
 
@@ -198,6 +196,10 @@ impl Pool {
         while let Some(mut socket) = state.free.pop() {
             if is_alive(&mut socket) {
                 return Ok(Taken::Free(self.lease(socket)));
+            }
+            // One that has answered may just have rested for too long.
+            if !socket.has_answered() {
+                self.mute.fetch_add(1, Ordering::Relaxed);
             }
             self.replace(self.pause());
         }
