@@ -437,6 +437,33 @@ fn within(found: f64, expected: f64, share: f64) {
     assert!((found - expected).abs() <= expected * share, "{found} instead of {expected}");
 }
 
+/// A log-normal time with a median of 5 ms and sigma 0.5, drawn from the number by Box and Muller's method.
+fn log_normal_ns(number: u64) -> i64 {
+    let uniform = |salt: u64| {
+        let mut bits = (number * 2 + salt + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((bits ^ (bits >> 31)) >> 11) as f64 / 2_f64.powi(53)
+    };
+    let normal = (-2.0 * (1.0 - uniform(0)).ln()).sqrt() * (std::f64::consts::TAU * uniform(1)).cos();
+    (5e6 * (0.5 * normal).exp()) as i64
+}
+
+#[test]
+fn every_percentile_of_service_time_is_that_of_the_servers_delays() {
+    let behaviour = Behaviour { service_ns: log_normal_ns, ..Behaviour::default() };
+    let rows = run(&Setup { seconds: 20.0, rate: 500.0, behaviour, ..Setup::default() }).rows;
+    let mut delays: Vec<i64> = (0..rows.len() as u64).map(log_normal_ns).collect();
+    delays.sort_unstable();
+    // exp(z σ) of the median, where the normal distribution has its quantiles z.
+    for (share, z) in [(0.5, 0.0), (0.9, 1.2816), (0.95, 1.6449), (0.99, 2.3263), (0.999, 3.0902)] {
+        let found = percentile_s(&rows, share, service_ns);
+        let delay = delays[(delays.len() as f64 * share).ceil() as usize - 1];
+        assert_eq!((found * 1e9).round() as i64, delay, "P{}", share * 100.0);
+        within(found, 0.005 * f64::exp(0.5 * z), 0.15);
+    }
+}
+
 /// 1,000/s for 20 s; the server stalls for 2 s once and then drains at 2,000/s: docs/coordinated-omission.md.
 #[test]
 fn a_stall_of_two_seconds_is_in_p95_and_p99_of_an_open_loop_and_hidden_by_a_closed_one() {

@@ -36,6 +36,11 @@ fn wrong_usage_is_exit_2() {
         let done = place.line(line).expect(2);
         done.says(&parts);
     }
+    // What has words with spaces in it.
+    let shard = ["run", "--shard", "0/2", "--run-id", "r", "--start-at", "2026-05-01T12:30:00Z", "--target"];
+    let words = shard.into_iter().chain(["p99 < 5ms abort"]);
+    let done = Done::from(place.squall(words).output().unwrap()).expect(2);
+    done.says(&["--target", "a shard sees only its own requests", "`abort`"]);
     assert!(!place.path().join("data").exists(), "nothing was made for nothing");
 }
 
