@@ -53,7 +53,9 @@ A test that lacks a part prints `SKIPPED <test name>: <reason>`, appends the lin
 
 Servers are shared by all tests, which run in parallel: use collection names of your own, drop them.
 SQUALL_TEST_KILLS=20 in your own environment lets the tests that kill setup do so that often on each
-server; by default the real one sees fewer.
+server; by default the real one sees fewer. SQUALL_TEST_SEED repeats the moments of such kills.
+SQUALL_TEST_ENDURANCE_S=480 makes the long run compressed that long, in seconds: ten million rows on
+two cores; by default it is 20.
 SQUALL_CACHE names a directory in which provisioned parts are kept instead of the target directory.";
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {

@@ -151,6 +151,7 @@ mod tests {
         let found = FindMax {
             schema_version: 1,
             target: "p99 < 120ms".parse().unwrap(),
+            error: None,
             found: Found::Knee,
             highest_passed: Some(200.0),
             lowest_failed: Some(208.0),

@@ -35,6 +35,9 @@ pub struct HealthSecond {
     pub steal_ns: Option<i64>,
     /// Time for which the cgroup's quota held the process back.
     pub throttled_ns: Option<i64>,
+    /// Part of the CPU time in which a worker was awake only to be in time for its next request; `None`
+    /// in files that are older than it.
+    pub spun_ns: Option<i64>,
 }
 
 /// What the generator noted of itself, in the order of time.
@@ -73,7 +76,7 @@ impl Health {
 }
 
 /// The columns, all as 64-bit integers, so that one accessor serves them.
-const COLUMNS: [&str; 13] = [
+const COLUMNS: [&str; 14] = [
     "time",
     "interval_ns",
     "worker",
@@ -87,14 +90,18 @@ const COLUMNS: [&str; 13] = [
     "dropped",
     "steal_ns",
     "throttled_ns",
+    "spun_ns",
 ];
 
 fn read_seconds(path: &Path) -> PolarsResult<Vec<HealthSecond>> {
     let arguments = ScanArgsParquet { glob: false, ..ScanArgsParquet::default() };
-    let rows = LazyFrame::scan_parquet(PlRefPath::try_from_path(path)?, arguments)?
-        .select(COLUMNS.map(|name| col(name).cast(DataType::Int64)))
-        .sort(["time"], SortMultipleOptions::default())
-        .collect()?;
+    let mut file = LazyFrame::scan_parquet(PlRefPath::try_from_path(path)?, arguments)?;
+    let has_spun = file.collect_schema()?.contains("spun_ns");
+    let column = |name: &str| match name {
+        "spun_ns" if !has_spun => lit(NULL).cast(DataType::Int64).alias(name),
+        _ => col(name).cast(DataType::Int64),
+    };
+    let rows = file.select(COLUMNS.map(column)).sort(["time"], SortMultipleOptions::default()).collect()?;
     let columns = COLUMNS
         .iter()
         .map(|name| PolarsResult::Ok(rows.column(name)?.i64()?.iter().collect::<Vec<_>>()))
@@ -115,6 +122,7 @@ fn read_seconds(path: &Path) -> PolarsResult<Vec<HealthSecond>> {
             dropped: at(10),
             steal_ns: at(11),
             throttled_ns: at(12),
+            spun_ns: at(13),
         }
     };
     Ok((0..rows.height()).map(second).collect())

@@ -151,7 +151,11 @@ fn worker_busy(evidence: &Evidence<'_>) -> ValidityCheck {
         let busy = worst_worker(&seconds, |own| {
             let known: Vec<bool> = own
                 .iter()
-                .filter_map(|second| Some(second.cpu_ns? as f64 > BUSY * second.interval_ns as f64))
+                .filter_map(|second| {
+                    // To be awake a little before a request is due is no work.
+                    let worked_ns = second.cpu_ns? - second.spun_ns.unwrap_or(0);
+                    Some(worked_ns as f64 > BUSY * second.interval_ns as f64)
+                })
                 .collect();
             let busy = known.iter().filter(|busy| **busy).count();
             (!known.is_empty()).then(|| busy as f64 / known.len() as f64)
@@ -358,8 +362,13 @@ fn flow_control(evidence: &Evidence<'_>) -> ValidityCheck {
     let Some(share) = noted.or_else(counted) else {
         return unknown("flow_control", Some(FLOW_CONTROL), "nothing was sent, or the run left no count");
     };
+    // Over REST a request has a socket to itself, and there is no window.
+    let what = match evidence.record.server.protocol.as_str() {
+        "grpc" => "the HTTP/2 flow-control window",
+        _ => "a socket",
+    };
     limited("flow_control", share, FLOW_CONTROL, |too_much| {
-        let found = format!("{} of the sends waited for the HTTP/2 flow-control window", percent(share));
+        let found = format!("{} of the sends waited for {what}", percent(share));
         if too_much {
             format!("{found} (limit 1%): the connections were the limit. Raise --connections.")
         } else {

@@ -4,6 +4,7 @@ use std::fs;
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
 
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use squall_analyze::{Options, Outputs, analyze, text};
 use squall_core::row::{BatchBuilder, Outcome, writer_properties};
 use squall_core::run_dir::{RunDir, write_parquet};
@@ -103,6 +104,20 @@ fn a_part_with_spoilt_pages_is_named_and_left_out() {
     let analysis = analyze(run.path(), &Options::default()).unwrap();
     assert_eq!(analysis.unreadable.len(), 1, "{:?}", analysis.unreadable);
     assert!(!analysis.unreadable[0].reason.contains('\n'));
+}
+
+#[test]
+fn a_generator_parquet_from_before_a_column_was_added_is_read() {
+    let (_data, run) = run(&Simulation::default());
+    let file = fs::File::open(run.generator()).unwrap();
+    let mut batches = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
+    let batch = batches.next().unwrap().unwrap();
+    let columns: Vec<usize> =
+        (0..batch.num_columns()).filter(|column| batch.schema().field(*column).name() != "spun_ns").collect();
+    assert_eq!(columns.len() + 1, batch.num_columns());
+    write_parquet(&run.generator(), &[batch.project(&columns).unwrap()], writer_properties()).unwrap();
+    let analysis = analyze(run.path(), &Options::default()).unwrap();
+    assert_eq!((invalid(&analysis), check(&analysis, "worker_busy").value), (vec![], Some(0.0)));
 }
 
 #[test]

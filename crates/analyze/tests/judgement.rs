@@ -196,6 +196,24 @@ fn a_busy_worker_is_invalid() {
 }
 
 #[test]
+fn over_rest_a_wait_is_not_said_to_be_one_of_http_2() {
+    let (_data, run) = run(&Simulation::default());
+    let mut record = run.read_record().unwrap();
+    record.server.protocol = "rest-v2".to_owned();
+    run.write_record(&record).unwrap();
+    let analysis = analyze(run.path(), &Options::default()).unwrap();
+    let message = &check(&analysis, "flow_control").message;
+    assert!(message.contains("waited for a socket") && !message.contains("HTTP/2"), "{message}");
+}
+
+#[test]
+fn a_worker_that_only_waits_awake_is_not_busy() {
+    let waits = Simulation { worker_busy: 0.99, worker_spins: 0.6, ..Simulation::default() };
+    let analysis = analysis(&waits);
+    assert_eq!((invalid(&analysis), check(&analysis, "worker_busy").value), (vec![], Some(0.0)));
+}
+
+#[test]
 fn counts_of_the_record_make_a_run_invalid() {
     type Spoil = fn(&mut squall_core::run_record::RunTotals);
     let spoilt: [(&str, Spoil); 4] = [

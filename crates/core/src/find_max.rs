@@ -82,6 +82,19 @@ pub enum Told {
     GeneratorLimited,
 }
 
+/// What the tries at one rate amount to, each with whether it was too near to call; `None` while another is
+/// needed. A clear try decides, or two of a kind; of three that all say something else nothing is believed
+/// in the server's favour.
+pub fn decided(tries: &[(Told, bool)]) -> Option<Told> {
+    let (last, borderline) = tries.last().copied()?;
+    let kind = std::mem::discriminant::<Told>;
+    let alike = |told: &Told| tries.iter().filter(|(other, _)| kind(other) == kind(told)).count();
+    if (last != Told::GeneratorLimited && !borderline) || alike(&last) >= 2 {
+        return Some(last);
+    }
+    (tries.len() >= 3).then_some(Told::Failed)
+}
+
 /// What the search found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -92,7 +105,7 @@ pub enum Found {
     AtLeast,
     /// No rate passed.
     Nothing,
-    /// The search was ended from outside.
+    /// The search was ended from outside, or could not go on.
     Interrupted,
 }
 
@@ -209,6 +222,9 @@ pub struct FindMax {
     pub highest_passed: Option<f64>,
     /// Arrivals a second.
     pub lowest_failed: Option<f64>,
+    /// Why the search could not go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
     /// In the order in which they were run.
     pub steps: Vec<Step>,
 }
@@ -219,6 +235,10 @@ impl FindMax {
         let target = &self.target;
         let rate = |rate: Option<f64>| rate.map_or_else(|| "-".to_owned(), |rate| format!("{rate:.0}"));
         let (passed, failed) = (rate(self.highest_passed), rate(self.lowest_failed));
+        let ended = match &self.error {
+            Some(error) => format!("broken off ({error})"),
+            None => "interrupted".to_owned(),
+        };
         match (self.found, self.highest_passed) {
             (Found::Knee, _) => {
                 format!("{target} holds at {passed}/s, confirmed, and no longer at {failed}/s")
@@ -232,9 +252,9 @@ impl FindMax {
             }
             (Found::Nothing, _) => format!("{target} holds at no rate: {failed}/s failed, too"),
             (Found::Interrupted, Some(_)) => {
-                format!("interrupted; {target} held at {passed}/s, which was not confirmed")
+                format!("{ended}; {target} held at {passed}/s, which was not confirmed")
             }
-            (Found::Interrupted, None) => "interrupted before a rate had passed".to_owned(),
+            (Found::Interrupted, None) => format!("{ended} before a rate had passed"),
         }
     }
 }
@@ -304,6 +324,28 @@ mod tests {
             hopeless.tell(Told::Failed);
         }
         assert_eq!((hopeless.found(), hopeless.next()), (Some(Found::Nothing), None));
+    }
+
+    #[test]
+    fn two_of_three_tries_decide_where_one_is_too_near_to_call() {
+        let (passed, failed, limited) = (Told::Passed(0.98), Told::Failed, Told::GeneratorLimited);
+        for (tries, told) in [
+            (vec![], None),
+            (vec![(passed, false)], Some(passed)),
+            (vec![(failed, false)], Some(failed)),
+            (vec![(passed, true)], None),
+            (vec![(limited, false)], None),
+            (vec![(limited, false), (limited, false)], Some(limited)),
+            (vec![(limited, false), (passed, false)], Some(passed)),
+            (vec![(passed, true), (failed, true)], None),
+            (vec![(passed, true), (failed, true), (passed, true)], Some(passed)),
+            (vec![(passed, true), (limited, false), (passed, true)], Some(passed)),
+            (vec![(limited, false), (failed, true), (limited, false)], Some(limited)),
+            (vec![(passed, true), (failed, true), (limited, false)], Some(failed)),
+            (vec![(limited, false), (failed, true), (passed, true)], Some(failed)),
+        ] {
+            assert_eq!(decided(&tries), told, "{tries:?}");
+        }
     }
 
     #[test]

@@ -38,5 +38,7 @@ pub fn schema() -> SchemaRef {
         field("steal_ns", DataType::Int64, true),
         // Time for which the cgroup's quota held the process back.
         field("throttled_ns", DataType::Int64, true),
+        // Part of `cpu_ns` in which a worker was awake only to be in time for its next request.
+        field("spun_ns", DataType::Int64, true),
     ]))
 }

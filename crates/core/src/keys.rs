@@ -483,7 +483,7 @@ pub static KEYS: &[Key] = &[
     Key {
         name: "max-in-flight",
         default: Some("4096"),
-        help: "Open loop: most requests in flight; due ones wait, and the wait counts",
+        help: "Open loop: most requests in flight, over REST at most 64 a connection; due ones wait, and the wait counts",
         value: "N",
         heading: "Load",
         ..BASE

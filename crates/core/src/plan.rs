@@ -288,7 +288,7 @@ impl Plan {
     }
 
     /// The spans [from, to), in nanoseconds of `due` since the plan's start, that enter the figures:
-    /// every stage but ramps, less the warm-up at its beginning, cut off at `end_ns` where the run
+    /// every stage but ramps, less the warm-up at their beginning, cut off at `end_ns` where the run
     /// ended early or has no planned end.
     pub fn measured(&self, end_ns: Option<i64>) -> Vec<(i64, i64)> {
         self.measured_after(self.warm_up, end_ns)
@@ -296,15 +296,15 @@ impl Plan {
 
     /// As [`Plan::measured`], with a warm-up of that length.
     pub fn measured_after(&self, warm_up: Duration, end_ns: Option<i64>) -> Vec<(i64, i64)> {
-        let warm_up = nanoseconds(warm_up);
+        let mut warm_up = nanoseconds(warm_up);
         let mut spans: Vec<(i64, i64)> = Vec::new();
         let mut start = 0_i64;
-        let mut warmed = false;
         for stage in self.stages() {
             let end = stage.length.map_or(i64::MAX, |length| start.saturating_add(nanoseconds(length)));
             if stage.kind == StageKind::Steady {
-                let from = if warmed { start } else { start.saturating_add(warm_up) };
-                warmed = true;
+                let from = start.saturating_add(warm_up).min(end);
+                // What the stage is too short for is left out of the next.
+                warm_up -= from - start;
                 let to = end.min(end_ns.unwrap_or(i64::MAX));
                 match spans.last_mut() {
                     Some(last) if last.1 == from => last.1 = to.max(last.1),
@@ -444,6 +444,22 @@ pub(crate) mod tests {
         assert_eq!(plan.measured(None), [(8 * SECOND, 25 * SECOND)]);
         assert_eq!(plan.measured(Some(20 * SECOND)), [(8 * SECOND, 20 * SECOND)]);
         assert_eq!(plan.length(), Some(Duration::from_secs(25)));
+    }
+
+    #[test]
+    fn a_warm_up_longer_than_a_stage_goes_on_in_the_next() {
+        let stages = crate::stages::parse_stages("5s:10,5s:10..20,10s:20").unwrap();
+        let mut plan = plan(Load::Open { arrivals: Arrivals::Even, stages });
+        for (warm_up, measured) in [
+            (4, vec![(4 * SECOND, 5 * SECOND), (10 * SECOND, 20 * SECOND)]),
+            (5, vec![(10 * SECOND, 20 * SECOND)]),
+            (7, vec![(12 * SECOND, 20 * SECOND)]),
+            (15, vec![]),
+            (60, vec![]),
+        ] {
+            plan.warm_up = Duration::from_secs(warm_up);
+            assert_eq!(plan.measured(None), measured, "{warm_up} s");
+        }
     }
 
     #[test]

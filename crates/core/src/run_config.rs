@@ -460,6 +460,19 @@ mod tests {
     }
 
     #[test]
+    fn every_built_in_scenario_is_a_load() {
+        for (name, _) in crate::config::SCENARIOS {
+            let layers = [Layer::scenario(name).unwrap()];
+            let config = RunConfig::new(&Settings::resolve(Command::Run, &layers)).unwrap();
+            assert_eq!(matches!(config.plan.load, Load::Open { .. }), name.ends_with("-open"), "{name}");
+            assert!(!config.plan.measured(None).is_empty(), "{name}");
+            assert!(config.plan.targets.iter().all(|target| !target.binding), "{name} has advice to give");
+            // Only users can be too few for the reference's rate.
+            assert!(config.notes.is_empty() || config.plan.most_reachable_rate().is_some(), "{name}");
+        }
+    }
+
+    #[test]
     fn without_settings_it_is_the_references_normal_load() {
         let config = config(&[], &[]).unwrap();
         let Load::Closed { users: 100, run_time: None, .. } = config.plan.load else {

@@ -58,7 +58,7 @@ async fn compare(endpoint: &Endpoint) -> Result<(), Box<dyn Error>> {
             let from = thread_cpu_ns()?;
             stream::iter(0..REQUESTS)
                 .map(async |_| {
-                    connection.start(request.clone()).await.expect("the server runs").finish().await
+                    connection.send(request.clone()).await.expect("the server runs").finish().await
                 })
                 .buffer_unordered(IN_FLIGHT)
                 .for_each(async |reply| assert!(reply.code.is_none(), "{reply:?}"))

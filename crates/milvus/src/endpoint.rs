@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -13,6 +14,9 @@ use crate::tls;
 /// The port of a URI that names none: Milvus' own, for https too.
 pub const DEFAULT_PORT: u16 = 19_530;
 
+/// How long a measured connection waits for a sign of its peer unless told otherwise.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// A server's address and what it wants to see at the door. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
@@ -22,6 +26,7 @@ pub struct Endpoint {
     database: Option<String>,
     tls: Option<Arc<rustls::ClientConfig>>,
     loopback: bool,
+    patience: Duration,
 }
 
 /// Why an address cannot be used.
@@ -116,7 +121,7 @@ impl Endpoint {
         }
         let tls = encrypted.then(|| tls::client_config(None)).transpose()?.map(Arc::new);
         let database = database.filter(|name| !name.is_empty());
-        Ok(Self { host, port, token, database, tls, loopback })
+        Ok(Self { host, port, token, database, tls, loopback, patience: PATIENCE })
     }
 
     /// The same server, trusted by the CA certificates in this PEM file and by no other.
@@ -129,6 +134,19 @@ impl Endpoint {
         }
         self.tls = Some(Arc::new(tls::client_config(Some(path.as_ref()))?));
         Ok(self)
+    }
+
+    /// The same server, whose measured connections break when what was sent is not acknowledged for this
+    /// long: a host that vanishes sends no word of it, and the kernel alone would try for a quarter of an
+    /// hour.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    pub(crate) fn patience(&self) -> Duration {
+        self.patience
     }
 
     /// The address as it may be shown: scheme, host and port, nothing else.

@@ -9,7 +9,7 @@
 //!
 //! ```text
 //! Endpoint ──► admin::Admin (describes, seeds)
-//!        └───► encode::SearchTemplate + vector ──► measured::Connection::start ──► Pending::finish ──► Reply
+//!        └───► encode::SearchTemplate + vector ──► measured::Connection::send ──► Pending::finish ──► Reply
 //! ```
 //!
 //! ```no_run
@@ -37,7 +37,7 @@
 //! let template = SearchTemplate::new(admin.protocol(), target, &spec, 768)?;
 //! let request = template.request(encode::vector(admin.protocol(), VectorType::Float32, &[0.5; 768]));
 //!
-//! let pending = connection.start(request).await?; // sent
+//! let pending = connection.send(request).await?; // sent
 //! let reply = pending.finish().await; // done
 //! println!("{}: {} hits, {:?}", reply.outcome, reply.hits, reply.ids()?.ids);
 //! # Ok(())

@@ -1,12 +1,13 @@
 //! Requests that are timed: ready-made bytes over connections that were open before.
 //!
 //! ```text
-//! Connection::open ──► start(request) ──► Pending ──► finish() ──► Reply
-//!                        due … sent          sent … done
+//! Connection::open ──► seat() ──► start(seat, request) ──► Pending ──► finish() ──► Reply
+//!                      due … ready     ready … sent         sent … done
 //! ```
 //!
-//! [`Connection::start`] resolves when the stream is open and the last byte of the request has been
-//! written within the flow-control window; that instant is `sent`. [`Pending::finish`] resolves with
+//! [`Connection::seat`] resolves when there is room for one more request; only REST, whose sockets
+//! carry one request each, can make it wait. [`Connection::start`] resolves when the stream is open and
+//! the last byte of the request has been written within the flow-control window; that instant is `sent`. [`Pending::finish`] resolves with
 //! the answer or with what became of the stream instead; that instant is `done`. Nothing is retried,
 //! logged or decoded beyond the answer's code and number of hits. Dropping either future cancels the
 //! request: over gRPC the stream is reset with CANCEL and the connection goes on; over REST, which
@@ -73,11 +74,54 @@ impl Failure {
     }
 }
 
+/// A request that was not started.
+#[derive(Debug)]
+pub struct Unstarted {
+    /// Why.
+    pub failure: Failure,
+    /// The request, where nothing of it was sent and another connection may have it.
+    pub request: Option<Request>,
+}
+
+impl From<Failure> for Unstarted {
+    fn from(failure: Failure) -> Self {
+        Self { failure, request: None }
+    }
+}
+
+/// Room for one request on the connection that gave it. Dropping it gives the room back.
+#[derive(Debug)]
+pub struct Seat {
+    /// REST's socket.
+    socket: Option<rest::Lease>,
+    waited: bool,
+}
+
+impl Seat {
+    /// Whether there was no room at once: others had every socket, or it was being replaced. That is the
+    /// server's doing, unless more requests are let in at a time than there are sockets.
+    pub fn had_to_wait(&self) -> bool {
+        self.waited
+    }
+}
+
+/// What a request waited for between its seat and the instant `sent`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Nothing: it left at once.
+    Nothing,
+    /// The flow-control window, or a stream: its connection was the limit.
+    Window,
+    /// A server that stood still, so that the window stayed closed; and others that had waited for the
+    /// same.
+    Server,
+}
+
 /// A request that has been sent. Dropping it cancels the request.
 #[derive(Debug)]
 pub struct Pending {
     kind: PendingKind,
-    waited: bool,
+    waited: Wait,
 }
 
 #[derive(Debug)]
@@ -140,24 +184,54 @@ impl Connection {
         }
     }
 
-    /// Sends a request. The future resolves at the instant `sent`; dropped before, it takes the
-    /// request back.
+    /// Room for one more request: at once over gRPC, over REST as soon as a socket is free.
     ///
     /// # Errors
-    /// When the connection is closed or breaks before the request has left.
-    pub async fn start(&self, request: Request) -> Result<Pending, Failure> {
-        let (kind, waited) = match self {
-            Self::Grpc(connection) => {
+    /// When the connection is closed, or is lost meanwhile.
+    pub async fn seat(&self) -> Result<Seat, Failure> {
+        match self {
+            Self::Grpc(_) => Ok(Seat { socket: None, waited: false }),
+            Self::Rest(connection) => {
+                let (lease, waited) = connection.lease().await?;
+                Ok(Seat { socket: Some(lease), waited })
+            }
+        }
+    }
+
+    /// Sends a request from a seat of this connection. The future resolves at the instant `sent`;
+    /// dropped before, it takes the request back.
+    ///
+    /// # Errors
+    /// When the connection is closed or breaks before the request has left. One that takes no new
+    /// requests, since its server says that it goes away, gives this one back.
+    pub async fn start(&self, seat: Seat, request: Request) -> Result<Pending, Unstarted> {
+        match (self, seat.socket) {
+            (Self::Grpc(connection), _) => {
                 let (pending, handover) = connection.start(request)?;
                 let left = poll_fn(|cx| handover.poll(cx)).await;
-                (PendingKind::Grpc(pending), left == Left::Later)
+                let waited = match left {
+                    Left::AtOnce | Left::Never => Wait::Nothing,
+                    Left::Later => Wait::Window,
+                    Left::AfterStandstill => Wait::Server,
+                };
+                Ok(Pending { kind: PendingKind::Grpc(pending), waited })
             }
-            Self::Rest(connection) => {
-                let (pending, waited) = connection.start(request).await?;
-                (PendingKind::Rest(pending), waited)
+            (Self::Rest(connection), Some(lease)) => {
+                let pending = connection.start(lease, request).await?;
+                Ok(Pending { kind: PendingKind::Rest(pending), waited: Wait::Nothing })
             }
-        };
-        Ok(Pending { kind, waited })
+            // A seat of another connection, which has no socket to this server.
+            (Self::Rest(_), None) => Err(Unstarted { failure: Failure::Refused, request: Some(request) }),
+        }
+    }
+
+    /// Takes a seat and sends a request from it.
+    ///
+    /// # Errors
+    /// As for [`Connection::seat`] and [`Connection::start`].
+    pub async fn send(&self, request: Request) -> Result<Pending, Failure> {
+        let seat = self.seat().await?;
+        self.start(seat, request).await.map_err(|unstarted| unstarted.failure)
     }
 
     /// Whether requests can no longer be sent: open another.
@@ -170,9 +244,8 @@ impl Connection {
 }
 
 impl Pending {
-    /// Whether the request had to wait for the flow-control window, for a stream, or (REST) for a
-    /// free socket: lag of the generator's own making.
-    pub fn waited_for_flow_control(&self) -> bool {
+    /// What the request had to wait for; nothing over REST, where it has a socket to itself.
+    pub fn waited_for(&self) -> Wait {
         self.waited
     }
 

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -33,7 +34,7 @@ pub(crate) enum Stream {
 }
 
 impl Stream {
-    /// Connects, without delay for small writes, and shakes hands where the address wants TLS.
+    /// Connects, without delay for small writes and with an end to waiting for a host that is gone, and shakes hands where the address wants TLS.
     pub(crate) async fn connect(endpoint: &Endpoint, alpn: Alpn) -> Result<Self, ConnectError> {
         tokio::time::timeout(CONNECT_TIMEOUT, Self::connect_unbounded(endpoint, alpn))
             .await
@@ -48,6 +49,8 @@ impl Stream {
             .collect();
         let tcp = TcpStream::connect(addresses.as_slice()).await.map_err(|error| from_io(&error))?;
         tcp.set_nodelay(true).map_err(|error| from_io(&error))?;
+        let patience = Some(endpoint.patience());
+        SockRef::from(&tcp).set_tcp_user_timeout(patience).map_err(|error| from_io(&error))?;
         let Some(config) = endpoint.tls() else { return Ok(Self::Plain(tcp)) };
         let mut config = rustls::ClientConfig::clone(config);
         config.alpn_protocols = vec![match alpn {

@@ -40,7 +40,7 @@ async fn rest_v1_searches_queries_and_describes_what_grpc_made() {
             VectorType::Float32,
             &query,
         ));
-        let reply = connection.start(request).await.unwrap().finish().await;
+        let reply = connection.send(request).await.unwrap().finish().await;
         assert_eq!((reply.outcome, usize::from(reply.hits)), (Outcome::Ok, over_grpc.ids.len()));
         assert_eq!(reply.ids().unwrap().ids, over_grpc.ids);
     }

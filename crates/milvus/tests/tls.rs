@@ -41,7 +41,7 @@ async fn everything_works_over_tls_with_the_right_ca() {
         let connection = Connection::open_with_sockets(&endpoint, protocol, 1).await.unwrap();
         let request =
             template(protocol, &name, None).request(encode::vector(protocol, VectorType::Float32, &query(0)));
-        let reply = connection.start(request).await.unwrap().finish().await;
+        let reply = connection.send(request).await.unwrap().finish().await;
         assert_eq!((reply.outcome, reply.hits), (Outcome::Ok, 10));
     }
 }

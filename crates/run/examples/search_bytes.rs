@@ -46,7 +46,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let request = template.request(encode::vector(found.protocol, found.vector_type, &vector));
 
     let connection = Connection::open_with_sockets(&endpoint, found.protocol, 1).await?;
-    let reply = connection.start(request.clone()).await?.finish().await;
+    let reply = connection.send(request.clone()).await?.finish().await;
     if reply.outcome != Outcome::Ok || reply.hits != spec.limit {
         return Err(format!("the server answered with {} hits: {:?}", reply.hits, reply.outcome).into());
     }

@@ -18,8 +18,8 @@ pub(crate) struct Abort {
     /// Index of the class; `None`: all requests.
     class: Option<usize>,
     grace_ns: i64,
-    /// Seconds of the window, the oldest first.
-    seconds: VecDeque<Tally>,
+    /// Seconds of the window with their lengths, the oldest first.
+    seconds: VecDeque<(Tally, i64)>,
     window: usize,
     /// Nothing before is looked at.
     from_ns: i64,
@@ -59,7 +59,7 @@ impl Abort {
             None => second.tally(),
             Some(class) => second.classes.get(class)?.clone(),
         };
-        self.seconds.push_back(tally);
+        self.seconds.push_back((tally, second.end_ns - second.start_ns));
         if self.seconds.len() > self.window {
             self.seconds.pop_front();
         }
@@ -80,14 +80,16 @@ impl Abort {
 
     /// The figure of the window; `None` where nothing was asked in it.
     fn value(&self) -> Option<f64> {
-        let mut all = self.seconds.front()?.clone();
-        for tally in self.seconds.iter().skip(1) {
+        let mut all = self.seconds.front()?.0.clone();
+        for (tally, _) in self.seconds.iter().skip(1) {
             all.add(tally);
         }
+        // A second that was told late is a longer one.
+        let span_s = self.seconds.iter().map(|(_, length_ns)| *length_ns).sum::<i64>() as f64 / 1e9;
         let requests = all.answered + all.failed;
         let share = |part: u64| (requests > 0).then(|| part as f64 / requests as f64);
         match self.target.figure {
-            Figure::Qps => Some(all.answered as f64 / self.window as f64),
+            Figure::Qps => Some(all.answered as f64 / span_s.max(1e-9)),
             Figure::ErrorRate => share(all.failed),
             Figure::ShortRate => share(all.short),
             Figure::Recall => None,
@@ -170,6 +172,23 @@ mod tests {
         assert_eq!(ends("error_rate < 1% over 2s abort after 5s", now_and_then), None);
         let failing = (0..).map(|_| (90, 10, 0));
         assert_eq!(ends("p95 < 1s over 2s abort after 5s", failing), Some(6));
+    }
+
+    #[test]
+    fn a_second_that_was_told_late_is_no_lower_rate() {
+        let mut late = abort("qps >= 95 over 2s abort after 1s");
+        // 100 a second, told after 1.5 s and then after 0.5 s; 60 a second from 3 s on, in which it ends.
+        for (start, end, answered, ends) in [
+            (0, 15, 150, false),
+            (15, 20, 50, false),
+            (20, 30, 100, false),
+            (30, 45, 90, false),
+            (45, 55, 60, true),
+        ] {
+            let mut told = second(0, answered, 0, 0);
+            (told.start_ns, told.end_ns) = (start * SECOND_NS / 10, end * SECOND_NS / 10);
+            assert_eq!(late.second(&told).is_some(), ends, "up to {end}");
+        }
     }
 
     #[test]

@@ -28,6 +28,10 @@ pub(crate) trait Alarm {
     /// Ready once the clock shows `at_ns`; else the task is woken by then. A later call replaces
     /// the time of an earlier one.
     fn poll_at(&mut self, at_ns: i64, cx: &mut Context<'_>) -> Poll<()>;
+
+    /// Since when the task is kept awake, because the time of the last call is near; `None` where it may
+    /// sleep.
+    fn spins_since_ns(&self) -> Option<i64>;
 }
 
 /// Nanoseconds of CLOCK_MONOTONIC.
@@ -66,12 +70,13 @@ pub(crate) struct TimerfdAlarm {
     fd: AsyncFd<OwnedFd>,
     /// What the timer is set to; `i64::MIN` where it is not.
     armed_ns: i64,
+    spins_since_ns: Option<i64>,
 }
 
 impl TimerfdAlarm {
     /// An alarm on that timer, in the clock's time.
     pub(crate) fn new(timer: Timer, clock: MonotonicClock) -> Self {
-        Self { clock, fd: timer.0, armed_ns: i64::MIN }
+        Self { clock, fd: timer.0, armed_ns: i64::MIN, spins_since_ns: None }
     }
 
     fn arm(&mut self, at_ns: i64) {
@@ -93,7 +98,12 @@ fn watched(fd: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
 }
 
 impl Alarm for TimerfdAlarm {
+    fn spins_since_ns(&self) -> Option<i64> {
+        self.spins_since_ns
+    }
+
     fn poll_at(&mut self, at_ns: i64, cx: &mut Context<'_>) -> Poll<()> {
+        self.spins_since_ns = None;
         loop {
             let now_ns = self.clock.now_ns();
             if now_ns >= at_ns {
@@ -102,6 +112,7 @@ impl Alarm for TimerfdAlarm {
             if at_ns - now_ns <= SPIN_NS {
                 // Through the runtime, which looks after the sockets before it polls again.
                 cx.waker().wake_by_ref();
+                self.spins_since_ns = Some(now_ns);
                 return Poll::Pending;
             }
             if self.armed_ns != at_ns - SPIN_NS {
@@ -143,10 +154,14 @@ mod tests {
                 poll_fn(|cx| alarm.poll_at(at_ns, cx)).await;
                 assert!(clock.now_ns() >= at_ns);
             }
+            // It says so while it keeps the task awake.
+            let near_ns = clock.now_ns() + SPIN_NS;
+            let spins = poll_fn(|cx| Poll::Ready(alarm.poll_at(near_ns, cx).is_pending())).await;
+            assert_eq!(alarm.spins_since_ns().is_some(), spins);
             // An earlier time replaces a later one that was already set.
             let later = clock.now_ns() + 3_600_000_000_000;
             poll_fn(|cx| {
-                assert!(alarm.poll_at(later, cx).is_pending());
+                assert!(alarm.poll_at(later, cx).is_pending() && alarm.spins_since_ns().is_none());
                 Poll::Ready(())
             })
             .await;

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use rand::RngExt;
 use squall_core::request::Request;
 use squall_core::row::Outcome;
-use squall_milvus::measured::{Connection, Pending};
+use squall_milvus::measured::{Connection, Pending, Seat, Wait};
 use squall_milvus::{Endpoint, Error, Protocol, encode};
 use tokio::sync::{oneshot, watch};
 
@@ -29,11 +29,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How long a connection must have been open for its server to count as there.
 const STEADY: Duration = Duration::from_secs(1);
 
-/// Fewest sockets of a REST connection, each of which carries one request at a time.
-const FEWEST_SOCKETS: usize = 4;
-
-/// Most sockets of a REST connection that are opened ahead.
-const MOST_SOCKETS: usize = 64;
+/// Most sockets of a REST connection in an open loop, each of which carries one request at a time.
+pub(crate) const MOST_SOCKETS: u32 = 64;
 
 /// The connections of one worker.
 pub(crate) struct Connections {
@@ -107,6 +104,14 @@ struct Opener {
     attempts: watch::Sender<u64>,
 }
 
+/// Room for one request.
+pub(crate) struct Boarding {
+    seat: Seat,
+    taken: Taken,
+    /// Whether a connection had to be waited for before.
+    waited: bool,
+}
+
 /// A request that was handed over.
 pub(crate) struct InFlight {
     pending: Pending,
@@ -126,7 +131,8 @@ impl Drop for Taken {
 }
 
 impl Connections {
-    /// Opens `count` connections for a worker with `places` places in flight.
+    /// Opens `count` connections for a worker with `places` places in flight: over REST with a socket
+    /// for each place, so that a request with a place waits for none.
     ///
     /// # Errors
     /// When one cannot be opened.
@@ -139,7 +145,7 @@ impl Connections {
         keep_bodies: bool,
     ) -> Result<Self, Error> {
         let count = usize::from(count.max(1));
-        let sockets = (places as usize).div_ceil(count).clamp(FEWEST_SOCKETS, MOST_SOCKETS);
+        let sockets = (places as usize).div_ceil(count);
         let opener = Opener { endpoint, protocol, sockets, attempts: watch::Sender::new(0) };
         let mut slots = Vec::with_capacity(count);
         for _ in 0..count {
@@ -148,6 +154,11 @@ impl Connections {
             slots.push(Slot { state, in_flight: Rc::default() });
         }
         Ok(Self { prepared, slots, turn: Cell::new(0), opener, keep_bodies })
+    }
+
+    /// Whether a connection is open.
+    fn has_open(&self) -> bool {
+        self.slots.iter().any(|slot| slot.connection(&self.opener).is_some())
     }
 
     /// The open connection with the fewest requests in flight, counting one more.
@@ -221,26 +232,54 @@ impl Opener {
 
 impl Link for Connections {
     type Message = encode::Request;
+    type Seat = Boarding;
     type Sent = InFlight;
 
     fn outgoing(&self, request: &Request) -> Outgoing<encode::Request> {
         self.prepared.outgoing(request)
     }
 
-    async fn start(&self, message: encode::Request) -> Result<InFlight, Answer> {
-        let Some(taken) = self.take() else {
-            // The sender lives as long as this, so there is no error to have.
-            let _ = self.opener.attempts.subscribe().changed().await;
-            return Err(without_answer(Outcome::Refused));
-        };
-        match taken.connection.start(message).await {
-            Ok(pending) => Ok(InFlight { pending, _taken: taken }),
-            Err(failure) => Err(without_answer(failure.outcome())),
+    async fn seat(&self) -> Result<Boarding, Answer> {
+        let mut waited = false;
+        loop {
+            let Some(taken) = self.take() else {
+                // The sender lives as long as this, so there is no error to have.
+                let _ = self.opener.attempts.subscribe().changed().await;
+                return Err(without_answer(Outcome::Refused));
+            };
+            if let Ok(seat) = taken.connection.seat().await {
+                return Ok(Boarding { seat, taken, waited });
+            }
+            // Its last socket was lost, and it counts as closed: on to the next.
+            waited = true;
         }
     }
 
-    fn waited(sent: &InFlight) -> bool {
-        sent.pending.waited_for_flow_control()
+    fn had_to_wait(seat: &Boarding) -> bool {
+        seat.waited || seat.seat.had_to_wait()
+    }
+
+    async fn start(&self, seat: Boarding, message: encode::Request) -> Result<InFlight, Answer> {
+        let (mut boarding, mut message) = (seat, message);
+        loop {
+            let Boarding { seat, taken, .. } = boarding;
+            let unstarted = match taken.connection.start(seat, message).await {
+                Ok(pending) => return Ok(InFlight { pending, _taken: taken }),
+                Err(unstarted) => unstarted,
+            };
+            // A server that goes away (GOAWAY) takes nothing more on this connection; nothing of the
+            // request was sent, so it is no second try when another connection takes it.
+            match unstarted.request {
+                Some(request) if self.has_open() => message = request,
+                _ => return Err(without_answer(unstarted.failure.outcome())),
+            }
+            drop(taken);
+            boarding = self.seat().await?;
+        }
+    }
+
+    fn waited_for(sent: &InFlight) -> Wait {
+        sent.pending.waited_for()
     }
 
     async fn finish(&self, sent: InFlight) -> Answer {
@@ -293,6 +332,59 @@ mod tests {
         }
         let firsts: std::collections::BTreeSet<Duration> = (0..100).filter_map(|_| pauses().nth(4)).collect();
         assert!(firsts.len() > 90, "a hundred connections do not come at the same moments");
+    }
+
+    /// Serves gRPC without knowing a method; `served` counts the calls by connection. The first connection
+    /// is told to go elsewhere after its second call, as behind a balancer that is replaced.
+    async fn balanced_server(listener: tokio::net::TcpListener, served: Rc<RefCell<Vec<u32>>>) {
+        loop {
+            let (socket, _) = listener.accept().await.unwrap();
+            let number = served.borrow().len();
+            served.borrow_mut().push(0);
+            let served = Rc::clone(&served);
+            tokio::task::spawn_local(async move {
+                let mut connection = h2::server::handshake(socket).await.unwrap();
+                while let Some(Ok((_, mut respond))) = connection.accept().await {
+                    served.borrow_mut()[number] += 1;
+                    let unimplemented =
+                        http::Response::builder().header("grpc-status", "12").body(()).unwrap();
+                    respond.send_response(unimplemented, true).unwrap();
+                    if number == 0 && served.borrow()[0] == 2 {
+                        connection.graceful_shutdown();
+                    }
+                }
+            });
+        }
+    }
+
+    #[test]
+    fn a_request_that_a_leaving_server_does_not_take_goes_over_another_connection() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        tokio::task::LocalSet::new().block_on(&runtime, async {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let uri = format!("http://{}", listener.local_addr().unwrap());
+            let served = Rc::new(RefCell::new(Vec::new()));
+            tokio::task::spawn_local(balanced_server(listener, Rc::clone(&served)));
+            let endpoint = Endpoint::new(&uri, None, None).unwrap();
+            let prepared = Prepared::new(&crate::model::plan(), &endpoint, &crate::model::found(&endpoint));
+            let prepared = Arc::new(prepared.unwrap());
+            let link = Connections::open(prepared, endpoint, Protocol::Grpc, 2, 8, false).await.unwrap();
+            let mut asked = 0;
+            // Until what came in the place of the first connection has been asked, too.
+            while served.borrow().get(2).is_none_or(|served| *served < 2) || asked < 100 {
+                let message = encode::Request { head: Bytes::from_static(&[0; 5]), tail: Bytes::new() };
+                let seat = link.seat().await.unwrap();
+                let sent = link.start(seat, message).await.expect("one connection is always open");
+                assert_eq!(link.finish(sent).await.code, Some(12));
+                asked += 1;
+            }
+            let served = served.borrow();
+            assert_eq!(
+                served.iter().sum::<u32>(),
+                asked + 3,
+                "each was asked once, and each connection greeted"
+            );
+        });
     }
 
     #[test]

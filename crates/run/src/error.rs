@@ -31,6 +31,18 @@ pub enum RunError {
     /// The system gives no thread, timer or file descriptor.
     #[error("the system refused what a worker needs: {0}; check the limits (ulimit -a)")]
     System(#[from] std::io::Error),
+    /// The connections need more sockets than this process may have.
+    #[error(
+        "the connections need {sockets} sockets, {needed} open files in all, and this process may have {limit}; raise the limit (ulimit -Hn), or use fewer --users or --connections, or --transport grpc, whose connections carry many requests each"
+    )]
+    Descriptors {
+        /// Over all workers.
+        sockets: u64,
+        /// Files that must be open at once.
+        needed: u64,
+        /// The hard limit of open files.
+        limit: u64,
+    },
     /// The run's directory cannot be made.
     #[error(transparent)]
     RunDir(#[from] RunDirError),

@@ -32,12 +32,15 @@ use squall_milvus::{Endpoint, Protocol};
 use tokio::sync::oneshot;
 
 use crate::abort;
+use crate::aside::Aside;
 use crate::clock::{Clock, MonotonicClock, Timer, TimerfdAlarm, monotonic_ns};
-use crate::connections::Connections;
+use crate::clock_error::{self, clock_error_ms};
+use crate::connections::{Connections, MOST_SOCKETS};
 use crate::control::Control;
+use crate::descriptors;
 use crate::error::{RunError, unwritable};
 use crate::events::{Event, Events};
-use crate::health::Health;
+use crate::health::{self, Health};
 use crate::host;
 use crate::monitor::{Early, Monitor, Watched};
 use crate::options::Options;
@@ -56,6 +59,10 @@ use crate::worker::{Settings, Worker, fly};
 
 /// Between the last preparation and time 0.
 const LEAD: Duration = Duration::from_millis(50);
+
+/// Least time without a sign of the server's host after which a connection counts as broken; a longer
+/// `--timeout` is waited for.
+const LEAST_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A clock that costs more than this to read blurs what it measures.
 const DEAR_CLOCK_NS: u64 = 1_000;
@@ -121,14 +128,30 @@ pub fn execute(
     };
     let shared = Arc::new(Shared::new(plan, endpoint, &preflight, shard, pinning, scorer.is_some())?);
     let plan = &shared.plan;
+    if let Some(words) = shared.prepared.note() {
+        tell(&events, Event::Note(words));
+    }
+    descriptors::allow(shared.sockets())?;
+    if let Some(most) = shared.fewer_in_flight() {
+        let connections = plan.connections.max(1);
+        tell(
+            &events,
+            Event::Note(format!(
+                "over REST at most {most} requests are in flight, {MOST_SOCKETS} on each of {connections} connections a thread; others that are due wait, as they would for --max-in-flight, and the wait counts"
+            )),
+        );
+    }
     let mut crew = Crew::hire(&shared)?;
     crew.wait_for_connections(&stop)?;
     let connections = u32::from(shared.workers()) * u32::from(plan.connections.max(1));
     tell(&events, Event::Connected { connections, took: began.elapsed() });
 
+    let clock_error = clock_error_ms();
     if let Some(part) = &options.part {
         in_time(part)?;
-        tell(&events, Event::Warning(CLOCK_ERROR_UNKNOWN.to_owned()));
+        if let Some(words) = clock_error::warning(clock_error) {
+            tell(&events, Event::Warning(words));
+        }
     }
     let start = options.part.as_ref().map_or_else(Utc::now, |part| part.start_at);
     let run_dir = RunDir::create(&options.data, start, &plan.name, shard)?;
@@ -152,7 +175,7 @@ pub fn execute(
         process: ProcessRecord::current(),
         started: Utc::now(),
         ended: None,
-        clock_error_ms: None,
+        clock_error_ms: clock_error,
         plan: plan.clone(),
         work_key: plan.work_key(),
         shard,
@@ -172,6 +195,7 @@ pub fn execute(
         .then(|| Scraper::start(metrics, clock, run_dir.clone(), events.clone(), shared.pinning.clone()))
         .transpose()?;
     let mut health = Health::new(&crew.threads);
+    let aside = Aside::start(shared.pinning.clone())?;
     crew.go(clock, rings);
     let planned = plan.open_schedule().and_then(|open| open.total()).map(|total| shard.share_of(total));
     if options.part.is_some() {
@@ -199,11 +223,13 @@ pub fn execute(
         recorder: &recorder,
         health: &mut health,
         run_dir: &run_dir,
+        aside: &aside,
         events: &events,
         stop: &stop,
     }
     .run();
     crew.dismiss();
+    aside.finish();
     let scraped = scraper.map_or(Ok(()), Scraper::finish);
     let mut recorded = recorder.finish().unwrap_or_else(|_| Recorded::lost_by_a_panic());
     // Where the disk is full, its room is what the rest of this needs.
@@ -215,7 +241,8 @@ pub fn execute(
     {
         tell(&events, Event::Warning(format!("the parts stay small: {error}")));
     }
-    if let Err(error) = health.write(&run_dir).and(scraped) {
+    let noted = health.unwritten().map_or(Ok(()), |rows| health::write(&run_dir, rows));
+    if let Err(error) = noted.and(scraped) {
         recorded.error.get_or_insert(error);
     }
 
@@ -284,10 +311,6 @@ fn fix_time_zero(
         lead_ns *= 2;
     }
 }
-
-/// What a shard is told of its clock: the kernel tells the error's bound through adjtimex alone,
-/// for which there is no safe call.
-const CLOCK_ERROR_UNKNOWN: &str = "the error of this host's clock is not known here (run.json says null); the shards' times agree as far as the hosts' clocks do, so keep them in step with NTP";
 
 /// Whether there is time left until the shards begin.
 fn in_time(part: &Part) -> Result<(), RunError> {
@@ -397,21 +420,50 @@ impl Shared {
         Slice { shard: self.shard, worker, workers: self.workers() }
     }
 
-    /// A worker's share of the requests in flight; in a closed loop its users.
+    /// A worker's places in flight; in a closed loop its users. Over REST there is a socket for each, or
+    /// requests with a place would wait for one, which would look like the generator's doing.
     fn places(&self, worker: u16) -> u32 {
         match &self.plan.load {
             Load::Closed { users, .. } => {
                 let slice = self.slice(worker);
                 (0..*users).filter(|user| slice.owns(u64::from(*user))).count() as u32
             }
+            Load::Open { .. } if self.protocol == Protocol::Grpc => self.share_in_flight(worker),
             Load::Open { .. } => {
-                let sharers = u64::from(self.shard.count) * u64::from(self.workers());
-                let rank = u64::from(self.shard.index) + u64::from(self.shard.count) * u64::from(worker);
-                let all = u64::from(self.plan.max_in_flight);
-                let share = all / sharers + u64::from(rank < all % sharers);
-                share.max(1) as u32
+                self.share_in_flight(worker).min(u32::from(self.plan.connections.max(1)) * MOST_SOCKETS)
             }
         }
+    }
+
+    /// A worker's share of the requests that the plan lets be in flight.
+    fn share_in_flight(&self, worker: u16) -> u32 {
+        let sharers = u64::from(self.shard.count) * u64::from(self.workers());
+        let rank = u64::from(self.shard.index) + u64::from(self.shard.count) * u64::from(worker);
+        let all = u64::from(self.plan.max_in_flight);
+        let share = all / sharers + u64::from(rank < all % sharers);
+        share.max(1) as u32
+    }
+
+    /// The most requests in flight, where these are fewer than the plan would allow this process.
+    fn fewer_in_flight(&self) -> Option<u64> {
+        let sum = |places: fn(&Self, u16) -> u32| {
+            (0..self.workers()).map(|worker| u64::from(places(self, worker))).sum::<u64>()
+        };
+        let open = matches!(self.plan.load, Load::Open { .. });
+        let most = sum(Self::places);
+        (open && most < sum(Self::share_in_flight)).then_some(most)
+    }
+
+    /// Sockets that all workers open.
+    fn sockets(&self) -> u64 {
+        let connections = u64::from(self.plan.connections.max(1));
+        let of_worker = |worker| match self.protocol {
+            Protocol::Grpc => connections,
+            Protocol::RestV2 | Protocol::RestV1 => {
+                connections * u64::from(self.places(worker)).div_ceil(connections).max(1)
+            }
+        };
+        (0..self.workers()).map(of_worker).sum()
     }
 
     fn settings(&self, worker: u16) -> Settings {
@@ -526,7 +578,7 @@ fn work(shared: &Shared, worker: u16, go: oneshot::Receiver<Go>, outbox: &Sender
         let settings = shared.settings(worker);
         let opened = Connections::open(
             Arc::clone(&shared.prepared),
-            shared.endpoint.clone(),
+            shared.endpoint.clone().with_patience(shared.plan.timeout.max(LEAST_PATIENCE)),
             shared.protocol,
             shared.plan.connections,
             settings.places,

@@ -31,6 +31,7 @@ struct HealthRow {
     memory_bytes: Option<u64>,
     steal_ns: Option<i64>,
     throttled_ns: Option<i64>,
+    spun_ns: i64,
 }
 
 /// The rows so far.
@@ -80,17 +81,22 @@ impl Health {
         self.last = now;
     }
 
-    /// Writes all rows, where there are new ones.
-    ///
-    /// # Errors
-    /// When the disk refuses; the file is then as it was.
-    pub(crate) fn write(&mut self, run_dir: &RunDir) -> Result<(), RunDirError> {
-        if self.written < self.rows.len() {
-            write_parquet(&run_dir.generator(), &[batch(&self.rows)], writer_properties())?;
-            self.written = self.rows.len();
+    /// All rows, where some were not given out before: whoever takes them writes them.
+    pub(crate) fn unwritten(&mut self) -> Option<RecordBatch> {
+        if self.written == self.rows.len() {
+            return None;
         }
-        Ok(())
+        self.written = self.rows.len();
+        Some(batch(&self.rows))
     }
+}
+
+/// Writes the rows.
+///
+/// # Errors
+/// When the disk refuses; the file is then as it was.
+pub(crate) fn write(run_dir: &RunDir, rows: RecordBatch) -> Result<(), RunDirError> {
+    write_parquet(&run_dir.generator(), &[rows], writer_properties()).map(drop)
 }
 
 /// What a row has from a second's counts.
@@ -108,6 +114,7 @@ fn row(second: &Second) -> HealthRow {
         flow_control_waits: second.flow_control_waits,
         recorder_queue: second.recorder_queue,
         dropped: second.dropped,
+        spun_ns: second.spun_ns,
         ..HealthRow::default()
     }
 }
@@ -137,6 +144,7 @@ fn batch(rows: &[HealthRow]) -> RecordBatch {
         uint64(|row| row.memory_bytes),
         int64(|row| row.steal_ns),
         int64(|row| row.throttled_ns),
+        int64(|row| Some(row.spun_ns)),
     ];
     RecordBatch::try_new(schema(), columns).expect("the columns are those of the schema")
 }

@@ -40,9 +40,12 @@
 //! ```
 
 mod abort;
+mod aside;
 mod clock;
+mod clock_error;
 mod connections;
 mod control;
+mod descriptors;
 mod error;
 mod events;
 mod execute;

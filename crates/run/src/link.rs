@@ -5,23 +5,37 @@
 use bytes::Bytes;
 use squall_core::request::Request;
 use squall_core::row::Outcome;
+use squall_milvus::measured::Wait;
 
 /// A worker's way to the server.
 pub(crate) trait Link {
     /// A request as the transport takes it.
     type Message;
+    /// Room for one request on its way to the server.
+    type Seat;
     /// A request that was handed over and has no answer yet; dropping it cancels it.
     type Sent;
 
     /// The ready-made bytes of a request; called before it is due where there is time.
     fn outgoing(&self, request: &Request) -> Outgoing<Self::Message>;
 
+    /// Resolves when there is room for one more request, which is at once unless the server let a
+    /// connection break, or with what became of the request instead.
+    fn seat(&self) -> impl Future<Output = Result<Self::Seat, Answer>>;
+
+    /// Whether the seat was not there at once: until then the request was not ready.
+    fn had_to_wait(seat: &Self::Seat) -> bool;
+
     /// Hands a message to the transport; resolves when its last byte is accepted within the
     /// flow-control window, or with what went wrong before.
-    fn start(&self, message: Self::Message) -> impl Future<Output = Result<Self::Sent, Answer>>;
+    fn start(
+        &self,
+        seat: Self::Seat,
+        message: Self::Message,
+    ) -> impl Future<Output = Result<Self::Sent, Answer>>;
 
-    /// Whether the message had to wait for a window, a stream or a socket.
-    fn waited(sent: &Self::Sent) -> bool;
+    /// What the message had to wait for.
+    fn waited_for(sent: &Self::Sent) -> Wait;
 
     /// Waits for the answer.
     fn finish(&self, sent: Self::Sent) -> impl Future<Output = Answer>;

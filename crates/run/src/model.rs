@@ -15,13 +15,18 @@ use bytes::Bytes;
 use squall_core::plan::{Load, Plan, ServerTarget, reference_classes};
 use squall_core::request::Request;
 use squall_core::row::{Outcome, Sample};
+use squall_core::run_record::{CollectionRecord, ServerRecord};
 use squall_core::schedule::Arrivals;
 use squall_core::schema::Transport;
 use squall_core::stages::parse_stages;
+use squall_core::vector_type::VectorType;
 use squall_core::workload::Workload;
+use squall_milvus::measured::Wait;
+use squall_milvus::{Endpoint, Protocol};
 
 use crate::clock::{Alarm, Clock};
 use crate::link::{Answer, Link, Outgoing};
+use crate::preflight::Preflight;
 use crate::worker::{Row, RowLost, Rows};
 
 pub(crate) const MS: i64 = 1_000_000;
@@ -114,18 +119,34 @@ impl Wake for Woken {
 pub(crate) struct VirtualAlarm {
     pub(crate) clock: VirtualClock,
     pub(crate) late_ns: i64,
+    /// How long before its time it keeps the task awake.
+    pub(crate) spin_ns: i64,
     /// What it was set to last.
     pub(crate) armed_ns: i64,
+    pub(crate) spins_since_ns: Option<i64>,
 }
 
+/// One turn of a worker that is kept awake.
+const TURN_NS: i64 = 1_000;
+
 impl Alarm for VirtualAlarm {
+    fn spins_since_ns(&self) -> Option<i64> {
+        self.spins_since_ns
+    }
+
     fn poll_at(&mut self, at_ns: i64, cx: &mut Context<'_>) -> Poll<()> {
-        if self.clock.now_ns() >= at_ns {
+        let now_ns = self.clock.now_ns();
+        self.spins_since_ns = None;
+        if now_ns >= at_ns {
             return Poll::Ready(());
         }
-        if self.armed_ns != at_ns {
+        if at_ns - now_ns <= self.spin_ns {
+            self.spins_since_ns = Some(now_ns);
+            self.clock.wake_at(now_ns + TURN_NS, cx.waker().clone());
+        } else if self.armed_ns != at_ns {
             self.armed_ns = at_ns;
-            self.clock.wake_at(at_ns.saturating_add(self.late_ns), cx.waker().clone());
+            let rings_ns = at_ns.saturating_add(self.late_ns).saturating_sub(self.spin_ns);
+            self.clock.wake_at(rings_ns, cx.waker().clone());
         }
         Poll::Pending
     }
@@ -142,8 +163,12 @@ pub(crate) struct Behaviour {
     pub(crate) stall: (i64, i64),
     /// No connection in this span.
     pub(crate) down: (i64, i64),
+    /// No socket in this span: who asks for one waits for its end.
+    pub(crate) seatless: (i64, i64),
     /// How long the window stays closed for the request that arrives as number n.
     pub(crate) window_ns: fn(u64) -> i64,
+    /// What it waits for then.
+    pub(crate) closed_by: Wait,
     pub(crate) answer: Answer,
 }
 
@@ -157,7 +182,9 @@ impl Default for Behaviour {
             service_ns: |_| 5 * MS,
             stall: (0, 0),
             down: (0, 0),
+            seatless: (0, 0),
             window_ns: |_| 0,
+            closed_by: Wait::Window,
             answer: ANSWERED,
         }
     }
@@ -182,7 +209,7 @@ struct State {
 /// A request that the model works on.
 pub(crate) struct Working {
     done_ns: i64,
-    waited: bool,
+    waited_for: Wait,
     _in_flight: InFlight,
 }
 
@@ -226,32 +253,49 @@ impl Model {
         if self.behaviour.slots < usize::MAX {
             state.busy_until_ns.push(Reverse(done_ns));
         }
-        Working { done_ns, waited: false, _in_flight: InFlight(Rc::clone(&self.state)) }
+        Working { done_ns, waited_for: Wait::Nothing, _in_flight: InFlight(Rc::clone(&self.state)) }
     }
 }
 
 impl Link for Model {
     type Message = ();
+    /// Whether it had to be waited for.
+    type Seat = bool;
     type Sent = Working;
 
     fn outgoing(&self, _: &Request) -> Outgoing<()> {
         Outgoing { message: (), bytes_out: 100, expected_hits: 10 }
     }
 
-    async fn start(&self, (): ()) -> Result<Working, Answer> {
+    async fn seat(&self) -> Result<bool, Answer> {
         let now_ns = self.clock.now_ns();
         let (down, up) = self.behaviour.down;
         if (down..up).contains(&now_ns) {
             return Err(Answer { outcome: Outcome::Refused, hits: 0, bytes_in: 0, ..ANSWERED });
         }
+        let (gone, back) = self.behaviour.seatless;
+        let waits = (gone..back).contains(&now_ns);
+        if waits {
+            self.clock.sleep_until(back).await;
+        }
+        Ok(waits)
+    }
+
+    fn had_to_wait(seat: &bool) -> bool {
+        *seat
+    }
+
+    async fn start(&self, _: bool, (): ()) -> Result<Working, Answer> {
+        let now_ns = self.clock.now_ns();
         let number = self.state.borrow().arrived;
         let window_ns = (self.behaviour.window_ns)(number);
         self.clock.sleep_until(now_ns + window_ns).await;
-        Ok(Working { waited: window_ns > 0, ..self.arrive() })
+        let waited_for = if window_ns > 0 { self.behaviour.closed_by } else { Wait::Nothing };
+        Ok(Working { waited_for, ..self.arrive() })
     }
 
-    fn waited(sent: &Working) -> bool {
-        sent.waited
+    fn waited_for(sent: &Working) -> Wait {
+        sent.waited_for
     }
 
     async fn finish(&self, sent: Working) -> Answer {
@@ -287,6 +331,31 @@ pub(crate) fn plan() -> Plan {
         consistency: None,
         search_params: None,
         output_fields: None,
+    }
+}
+
+/// What a look at a server finds that speaks gRPC and says little.
+pub(crate) fn found(endpoint: &Endpoint) -> Preflight {
+    Preflight {
+        server: ServerRecord { uri: endpoint.uri(), version: None, protocol: "grpc".into(), same_host: true },
+        collection: CollectionRecord {
+            name: "c".into(),
+            rows: None,
+            dataset: None,
+            dimension: 8,
+            index: None,
+            consistency: None,
+            segments_before: None,
+            segments_after: None,
+        },
+        vector_field: "vector".into(),
+        vector_type: VectorType::Float32,
+        dimension: 8,
+        metric: None,
+        protocol: Protocol::Grpc,
+        primary_key: "id".into(),
+        rows: None,
+        identity: None,
     }
 }
 

@@ -11,11 +11,11 @@ use squall_core::run_record::RunRecord;
 use squall_core::units::{format_duration, nanoseconds};
 
 use crate::abort::Abort;
+use crate::aside::Aside;
 use crate::clock::Clock;
 use crate::control::Control;
-use crate::error::unwritable;
 use crate::events::{Event, Events, LiveLine};
-use crate::health::Health;
+use crate::health::{self, Health};
 use crate::link::Hopeless;
 use crate::recorder::Recorder;
 use crate::second::{Message, Second};
@@ -82,6 +82,7 @@ pub(crate) struct Monitor<'a, C> {
     pub(crate) recorder: &'a Recorder,
     pub(crate) health: &'a mut Health,
     pub(crate) run_dir: &'a RunDir,
+    pub(crate) aside: &'a Aside,
     pub(crate) events: &'a Events,
     pub(crate) stop: &'a StopSignal,
     pub(crate) auto_warm_up: Option<AutoWarmUp>,
@@ -224,11 +225,13 @@ impl<C: Clock> Monitor<'_, C> {
             let _ = self.events.send(Event::Second(line));
         }
         state.lines += 1;
+        // A write that is still under way is followed by one that has all rows.
         if state.lines.is_multiple_of(WRITE_EVERY)
-            && let Err(error) = self.health.write(self.run_dir)
+            && !self.aside.is_busy()
+            && let Some(rows) = self.health.unwritten()
         {
-            let reason = unwritable("what the generator notes of itself", &error);
-            self.end(state, self.clock.now_ns(), Duration::ZERO, Early::Failed(reason));
+            let run_dir = self.run_dir.clone();
+            self.aside.write("what the generator notes of itself", move || health::write(&run_dir, rows));
         }
     }
 
@@ -237,6 +240,9 @@ impl<C: Clock> Monitor<'_, C> {
         if self.recorder.has_failed() {
             // The recorder's own error says more; it is taken from there.
             self.end(state, now_ns, Duration::ZERO, Early::Failed(String::new()));
+        }
+        if let Some(reason) = self.aside.failure() {
+            self.end(state, now_ns, Duration::ZERO, Early::Failed(reason));
         }
         match self.stop.request() {
             StopRequest::None => {}
@@ -361,14 +367,8 @@ impl<C: Clock> Monitor<'_, C> {
             )),
         });
         self.record.measured = self.record.plan.measured_after(warm_up, None);
-        if let Err(error) = self.run_dir.write_record(self.record) {
-            self.end(
-                state,
-                self.clock.now_ns(),
-                Duration::ZERO,
-                Early::Failed(unwritable("the end of the warm-up", &error)),
-            );
-        }
+        let (run_dir, record) = (self.run_dir.clone(), self.record.clone());
+        self.aside.write("the end of the warm-up", move || run_dir.write_record(&record));
     }
 }
 

@@ -18,8 +18,8 @@ use crate::error::RunError;
 use crate::link::Outgoing;
 use crate::preflight::Preflight;
 
-/// Above this many bytes tails are not kept but made when their request is drawn, which is before
-/// it is due unless the generator is behind.
+/// Above this many bytes the tails of rare queries are not kept but made when their request is drawn,
+/// which is before it is due unless the generator is behind.
 const TAILS_AT_MOST_BYTES: u64 = 256 << 20;
 
 /// Up to this many rows a filter's matches are counted: a second of work on one core.
@@ -32,6 +32,8 @@ pub(crate) struct Prepared {
     vector_type: VectorType,
     queries: QueryVectors,
     classes: Vec<ClassBytes>,
+    /// Bytes that all queries would take, where that is too much to keep rare ones ready; else 0.
+    made_when_drawn: u64,
 }
 
 #[derive(Debug)]
@@ -85,12 +87,9 @@ impl Prepared {
                 expected_hits: rows.map_or(0, |rows| u16::try_from(rows).unwrap_or(u16::MAX).min(limit)),
             })
         };
-        let keep = {
-            let tail = tail(&queries, protocol, vector_type, QueryKind::Common, 0);
-            let distinct: u64 =
-                plan.classes.iter().map(|class| u64::from(workload.queries(class.kind))).sum();
-            distinct * tail.len() as u64 <= TAILS_AT_MOST_BYTES
-        };
+        let bytes =
+            tail(&queries, protocol, vector_type, QueryKind::Common, 0).len() as u64 * Self::queries(plan);
+        let keep_rare = bytes <= TAILS_AT_MOST_BYTES;
         let mut classes = Vec::with_capacity(plan.classes.len());
         for class in &plan.classes {
             let filters = if class.kind == QueryKind::Filtered { workload.filters.len() } else { 0 };
@@ -99,7 +98,7 @@ impl Prepared {
                 .chain([None])
                 .map(|filter| head(class.limit, filter))
                 .collect::<Result<_, _>>()?;
-            let wanted = keep && class.weight > 0.0;
+            let wanted = class.weight > 0.0 && (keep_rare || class.kind != QueryKind::Rare);
             let tails = if wanted {
                 tails(&queries, protocol, vector_type, class.kind, workload.queries(class.kind))
             } else {
@@ -107,7 +106,19 @@ impl Prepared {
             };
             classes.push(ClassBytes { kind: class.kind, heads, tails });
         }
-        Ok(Self { protocol, vector_type, queries, classes })
+        let made_when_drawn = if keep_rare { 0 } else { bytes };
+        Ok(Self { protocol, vector_type, queries, classes, made_when_drawn })
+    }
+
+    /// What is not ready before the run, in one sentence.
+    pub(crate) fn note(&self) -> Option<String> {
+        let rare = |class: &ClassBytes| class.kind == QueryKind::Rare && class.tails.is_empty();
+        (self.made_when_drawn > 0 && self.classes.iter().any(rare)).then(|| {
+            format!(
+                "all queries ready to be sent would take {} MB, so rare ones are encoded as they are drawn, by the threads that send, which costs those CPU",
+                self.made_when_drawn >> 20
+            )
+        })
     }
 
     /// How many distinct queries the plan may ask.
@@ -189,6 +200,25 @@ mod tests {
     use squall_core::workload::Workload;
 
     use super::*;
+    use crate::model::{found, plan};
+
+    #[test]
+    fn only_rare_queries_are_left_to_the_threads_that_send() {
+        let endpoint = Endpoint::new("http://127.0.0.1:19530", None, None).unwrap();
+        let mut plan = plan();
+        let ready = |plan: &Plan| {
+            let prepared = Prepared::new(plan, &endpoint, &found(&endpoint)).unwrap();
+            let kept: Vec<usize> = prepared.classes.iter().map(|class| class.tails.len()).collect();
+            (kept, prepared.note())
+        };
+        assert_eq!(ready(&plan), (vec![1_000, 1_000, 10_000], None));
+        plan.workload.rare_queries = 10_000_000;
+        let (kept, note) = ready(&plan);
+        assert_eq!(kept, [1_000, 1_000, 0]);
+        assert!(note.unwrap().contains("rare ones are encoded as they are drawn"));
+        plan.classes[2].weight = 0.0;
+        assert_eq!(ready(&plan), (vec![1_000, 1_000, 0], None), "nobody asks them");
+    }
 
     #[test]
     fn all_tails_are_there_in_their_order() {

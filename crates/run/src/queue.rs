@@ -249,6 +249,7 @@ mod tests {
     use squall_core::workload::{QueryVectors, Workload};
     use squall_milvus::Protocol;
     use squall_milvus::encode::{self, SearchSpec, SearchTemplate, Target};
+    use squall_milvus::measured::Wait;
 
     use super::*;
     use crate::link::Answer;
@@ -261,6 +262,7 @@ mod tests {
 
     impl Link for Encoder {
         type Message = encode::Request;
+        type Seat = ();
         type Sent = ();
 
         fn outgoing(&self, request: &Request) -> Outgoing<encode::Request> {
@@ -285,12 +287,20 @@ mod tests {
             Outgoing { bytes_out: message.len() as u32, message, expected_hits: 0 }
         }
 
-        async fn start(&self, _: encode::Request) -> Result<(), Answer> {
+        async fn seat(&self) -> Result<(), Answer> {
+            Ok(())
+        }
+
+        fn had_to_wait((): &()) -> bool {
+            false
+        }
+
+        async fn start(&self, (): (), _: encode::Request) -> Result<(), Answer> {
             unreachable!("nothing is sent")
         }
 
-        fn waited((): &()) -> bool {
-            false
+        fn waited_for((): &()) -> Wait {
+            Wait::Nothing
         }
 
         async fn finish(&self, (): ()) -> Answer {

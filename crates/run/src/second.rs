@@ -39,6 +39,8 @@ pub(crate) struct Second {
     pub(crate) dropped: u64,
     pub(crate) flow_control_waits: u64,
     pub(crate) due_not_sent: u64,
+    /// Time for which a worker was kept awake by its alarm alone.
+    pub(crate) spun_ns: i64,
     /// Answers of the server, good or bad.
     pub(crate) answers: u64,
     /// Those after which a run has no point, in the order of [`Hopeless::ALL`].
@@ -102,6 +104,7 @@ impl Second {
             dropped: 0,
             flow_control_waits: 0,
             due_not_sent: 0,
+            spun_ns: 0,
             answers: 0,
             hopeless: [0; Hopeless::ALL.len()],
             in_flight: 0,
@@ -184,6 +187,7 @@ impl Second {
         self.dropped += other.dropped;
         self.flow_control_waits += other.flow_control_waits;
         self.due_not_sent += other.due_not_sent;
+        self.spun_ns += other.spun_ns;
         self.answers += other.answers;
         for (sum, count) in self.hopeless.iter_mut().zip(other.hopeless) {
             *sum += count;

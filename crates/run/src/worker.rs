@@ -4,11 +4,11 @@
 //! ```text
 //!           queue                places in flight                          rows
 //!  due ───────────► ready ──► start ──► sent ──► finish ──► done ───────► push ──► recorder
-//!   next_due_ns()    │  a place free   │  stamped     │  stamped            (never waits)
-//!                    │  since when?    │  by `fly`    │  by `fly`
-//!                    ▼                 ▼              ▼
+//!   next_due_ns()    │  a place free,  │  stamped     │  stamped            (never waits)
+//!                    │  and a seat,    │  by `fly`    │  by `fly`
+//!                    ▼  since when?    ▼              ▼
 //!             ready = max(due,   timeout counts   frees the place; a user thinks and
-//!              place free)       from here        stands in the queue again
+//!           place free, seat)    from here        stands in the queue again
 //! ```
 //!
 //! A worker is one future on its own thread. It is polled when a request is due, when the socket
@@ -23,8 +23,9 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use squall_core::row::{Outcome, Sample};
+use squall_milvus::measured::Wait;
 
-use crate::clock::{Alarm, Clock};
+use crate::clock::{Alarm, Clock, SPIN_NS};
 use crate::control::Control;
 use crate::link::{Answer, Link};
 use crate::places::{Place, Places};
@@ -40,8 +41,8 @@ const ON_ITS_WAY_NS: i64 = 2_000_000;
 
 const SECOND_NS: i64 = 1_000_000_000;
 
-/// `sent` of a request that the transport has not taken yet.
-const NOT_SENT: i64 = i64::MIN;
+/// An instant of a request that has not come yet.
+const NEVER: i64 = i64::MIN;
 
 /// Where rows go.
 pub(crate) trait Rows {
@@ -90,10 +91,22 @@ pub(crate) async fn fly<C: Clock, L: Link>(
     message: L::Message,
     departure: Rc<Departure>,
 ) -> (Answer, i64) {
-    let answer = match link.start(message).await {
+    let seat = match link.seat().await {
+        Ok(seat) => seat,
+        Err(answer) => return (answer, clock.now_ns()),
+    };
+    if L::had_to_wait(&seat) {
+        departure.let_go_ns.set(clock.now_ns());
+    }
+    let answer = match link.start(seat, message).await {
         Ok(sent) => {
-            departure.sent_ns.set(clock.now_ns());
-            departure.waited.set(L::waited(&sent));
+            let sent_ns = clock.now_ns();
+            departure.sent_ns.set(sent_ns);
+            match L::waited_for(&sent) {
+                Wait::Nothing => {}
+                Wait::Window => departure.waited.set(true),
+                Wait::Server => departure.let_go_ns.set(sent_ns),
+            }
             link.finish(sent).await
         }
         Err(answer) => {
@@ -112,6 +125,8 @@ pub(crate) type Fly<C, L, F> = fn(Rc<L>, C, <L as Link>::Message, Rc<Departure>)
 
 /// What a request in flight tells before it has landed; one a place, used again.
 pub(crate) struct Departure {
+    /// When the server let it go on that had kept it waiting: gave it a seat, or read again.
+    let_go_ns: Cell<i64>,
     sent_ns: Cell<i64>,
     /// Whether it waited for the flow-control window.
     waited: Cell<bool>,
@@ -119,11 +134,23 @@ pub(crate) struct Departure {
 
 impl Departure {
     fn new() -> Self {
-        Self { sent_ns: Cell::new(NOT_SENT), waited: Cell::new(false) }
+        Self { let_go_ns: Cell::new(NEVER), sent_ns: Cell::new(NEVER), waited: Cell::new(false) }
+    }
+
+    /// As for a request that has told nothing.
+    fn reset(&self) {
+        self.let_go_ns.set(NEVER);
+        self.sent_ns.set(NEVER);
+        self.waited.set(false);
+    }
+
+    /// When a request was ready that had a place since `place_ns`.
+    fn ready_ns(&self, place_ns: i64) -> i64 {
+        place_ns.max(self.let_go_ns.get())
     }
 
     fn sent_ns(&self) -> Option<i64> {
-        Some(self.sent_ns.get()).filter(|sent_ns| *sent_ns != NOT_SENT)
+        Some(self.sent_ns.get()).filter(|sent_ns| *sent_ns != NEVER)
     }
 }
 
@@ -131,7 +158,8 @@ impl Departure {
 #[derive(Clone, Copy)]
 struct Held {
     due: Due,
-    ready_ns: i64,
+    /// Since when it had a place.
+    place_ns: i64,
     bytes_out: u32,
     expected_hits: u16,
     /// Tells this request from an earlier one at the same place.
@@ -170,6 +198,8 @@ pub(crate) struct Worker<'a, C, A, L: Link, R, F> {
     stopped: bool,
     second: Box<Second>,
     next_second_ns: i64,
+    /// Since when it has only been waiting, kept awake by the alarm.
+    spins_since_ns: Option<i64>,
 }
 
 impl<'a, C, A, L, R, F> Worker<'a, C, A, L, R, F>
@@ -213,6 +243,7 @@ where
             stopped: false,
             second: Box::new(Second::new(settings.worker, 0).with_classes(settings.classes)),
             next_second_ns: SECOND_NS,
+            spins_since_ns: None,
         }
     }
 
@@ -220,8 +251,9 @@ where
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.control.register(self.settings.worker, cx.waker());
         self.places.register(cx);
-        self.land();
+        let landed = self.land();
         let now_ns = self.clock.now_ns();
+        self.count_spin(now_ns, landed);
         self.expire(now_ns);
         self.stop(now_ns);
         let mut sends = 0;
@@ -238,8 +270,22 @@ where
         let wake_ns = self.next_wake_ns();
         if sends == BURST || self.alarm.poll_at(wake_ns, cx).is_ready() {
             cx.waker().wake_by_ref();
+        } else if let Some(since_ns) = self.alarm.spins_since_ns() {
+            let idle = !landed && sends == 0;
+            self.spins_since_ns = Some(if idle { now_ns } else { since_ns });
         }
         Poll::Pending
+    }
+
+    /// Counts the time since the last look in which there was nothing to do but to wait for the next
+    /// request's time; what landed meanwhile was work.
+    fn count_spin(&mut self, now_ns: i64, landed: bool) {
+        if let Some(since_ns) = self.spins_since_ns.take()
+            && !landed
+        {
+            // Longer than this it was not on its core.
+            self.second.spun_ns += (now_ns - since_ns).clamp(0, SPIN_NS);
+        }
     }
 
     /// Sends the next request if it is due and there is a place.
@@ -253,12 +299,11 @@ where
         self.free_since.pop_front();
         let place = self.places.take();
         let departure = &self.departures[place as usize];
-        departure.sent_ns.set(NOT_SENT);
-        departure.waited.set(false);
+        departure.reset();
         self.tickets += 1;
         self.held[place as usize] = Some(Held {
             due,
-            ready_ns: due.due_ns.max(free_since_ns),
+            place_ns: due.due_ns.max(free_since_ns),
             bytes_out: outgoing.bytes_out,
             expected_hits: outgoing.expected_hits,
             ticket: self.tickets,
@@ -272,14 +317,16 @@ where
         true
     }
 
-    /// Looks at the places that the transport woke.
-    fn land(&mut self) {
+    /// Looks at the places that the transport woke; whether there were any.
+    fn land(&mut self) -> bool {
         let mut woken = std::mem::take(&mut self.woken);
         self.places.woken(&mut woken);
+        let landed = !woken.is_empty();
         for place in woken.drain(..) {
             self.poll_place(place);
         }
         self.woken = woken;
+        landed
     }
 
     /// Polls a request in flight.
@@ -292,11 +339,16 @@ where
         {
             held.counted = true;
             self.second.flow_control_waits += u64::from(departure.waited.get());
-            self.second.count_sent(sent_ns - held.ready_ns);
+            self.second.count_sent(sent_ns - departure.ready_ns(held.place_ns));
             let at_ns = sent_ns.saturating_add(self.settings.timeout_ns);
             self.timeouts.push_back(Timeout { at_ns, place, ticket: held.ticket });
         }
-        let Poll::Ready((answer, done_ns)) = polled else { return };
+        let Poll::Ready((mut answer, done_ns)) = polled else { return };
+        // A worker that comes late finds the answer before the timeout that struck meanwhile.
+        let late = |sent_ns: i64| done_ns - sent_ns > self.settings.timeout_ns;
+        if departure.sent_ns().is_some_and(late) {
+            answer = given_up(Outcome::Timeout);
+        }
         if let Some(reason) = answer.hopeless {
             self.second.hopeless[reason as usize] += 1;
         }
@@ -327,7 +379,8 @@ where
     /// A place became free: its request is a row.
     fn free(&mut self, place: Place, answer: Answer, done_ns: i64) {
         let held = self.held[place as usize].take().expect("a request in flight holds its place");
-        let sent_ns = self.departures[place as usize].sent_ns();
+        let departure = &self.departures[place as usize];
+        let (sent_ns, ready_ns) = (departure.sent_ns(), departure.ready_ns(held.place_ns));
         let too_few = answer.outcome == Outcome::Ok && answer.hits < held.expected_hits;
         let outcome = if too_few { Outcome::Short } else { answer.outcome };
         let bytes_out = if sent_ns.is_some() { held.bytes_out } else { 0 };
@@ -338,7 +391,7 @@ where
             code: answer.code,
             bytes_out,
             bytes_in: answer.bytes_in,
-            ..self.row(&held.due, held.ready_ns, done_ns)
+            ..self.row(&held.due, ready_ns, done_ns)
         };
         self.second.count_done(&sample);
         if self.rows.push(Row { sample, body: answer.body }).is_err() {
@@ -409,16 +462,16 @@ where
         self.stopped = true;
         for place in 0..self.held.len() as Place {
             let Some(held) = self.held[place as usize] else { continue };
-            let sent_ns = self.departures[place as usize].sent_ns();
+            let departure = &self.departures[place as usize];
+            let (sent_ns, ready_ns) = (departure.sent_ns(), departure.ready_ns(held.place_ns));
             self.places.clear(place);
             self.held[place as usize] = None;
-            let mut sample = self.row(&held.due, held.ready_ns, now_ns);
+            let mut sample = self.row(&held.due, ready_ns, now_ns);
+            // Without `sent` it waited for a connection or a window that the server did not give.
             if sent_ns.is_some() {
                 sample.outcome = Outcome::Unfinished;
                 sample.sent_ns = sent_ns;
                 sample.bytes_out = held.bytes_out;
-            } else {
-                self.second.due_not_sent += 1;
             }
             self.push_at_the_end(sample);
             self.free_since.push_back(now_ns);

@@ -28,6 +28,7 @@ struct Setup {
     timeout_ns: i64,
     drain_ns: i64,
     late_ns: i64,
+    spin_ns: i64,
     behaviour: Behaviour,
     stop: Option<(i64, i64)>,
 }
@@ -45,6 +46,7 @@ impl Default for Setup {
             timeout_ns: 10 * S,
             drain_ns: 30 * S,
             late_ns: 0,
+            spin_ns: 0,
             behaviour: Behaviour::default(),
             stop: None,
         }
@@ -87,7 +89,13 @@ fn run(setup: &Setup) -> Outcomes {
     for worker in 0..setup.workers {
         let slice = Slice { shard: setup.shard, worker, workers: setup.workers };
         let link = Rc::new(model.clone());
-        let alarm = VirtualAlarm { clock: clock.clone(), late_ns: setup.late_ns, armed_ns: i64::MIN };
+        let alarm = VirtualAlarm {
+            clock: clock.clone(),
+            late_ns: setup.late_ns,
+            spin_ns: setup.spin_ns,
+            armed_ns: i64::MIN,
+            spins_since_ns: None,
+        };
         let (queue, places) = match setup.closed {
             Some(closed) => {
                 let queue = ClosedQueue::new(closed, slice, &requests, Rc::clone(&link));
@@ -172,6 +180,28 @@ fn without_places_the_wait_is_backlog_and_never_lag() {
 }
 
 #[test]
+fn a_wait_for_a_socket_is_backlog_and_never_lag() {
+    let behaviour = Behaviour { seatless: (500 * MS, 800 * MS), ..Behaviour::default() };
+    let outcomes = run(&Setup { behaviour, ..Setup::default() });
+    for row in &outcomes.rows {
+        let waited = (500 * MS..800 * MS).contains(&row.due_ns);
+        let ready_ns = if waited { 800 * MS } else { row.due_ns };
+        assert_eq!((row.ready_ns, row.sent_ns), (ready_ns, Some(ready_ns)), "{row:?}");
+        assert_eq!(row.done_ns, ready_ns + 5 * MS);
+    }
+    assert_eq!(outcomes.counted.lag_ns.max(), 0, "a slow server is no lag of ours");
+    assert_eq!(outcomes.counted.flow_control_waits, 0);
+}
+
+#[test]
+fn what_waits_for_a_socket_to_the_end_was_not_held_back() {
+    let behaviour = Behaviour { seatless: (S, 100 * S), ..Behaviour::default() };
+    let outcomes = run(&Setup { behaviour, drain_ns: S, ..Setup::default() });
+    assert_eq!((outcomes.count(Outcome::Ok), outcomes.count(Outcome::Unsent)), (100, 100));
+    assert_eq!(outcomes.counted.due_not_sent, 0, "the server gave them no socket");
+}
+
+#[test]
 fn the_generators_own_delay_is_lag_and_never_backlog() {
     let outcomes = run(&Setup { late_ns: 3 * MS, ..Setup::default() });
     // Without the first, which needs no alarm.
@@ -179,6 +209,20 @@ fn the_generators_own_delay_is_lag_and_never_backlog() {
         assert_eq!((row.ready_ns, row.sent_ns), (row.due_ns, Some(row.due_ns + 3 * MS)));
         assert_eq!(row.done_ns, row.due_ns + 8 * MS, "the delay is in the response time all the same");
     }
+}
+
+#[test]
+fn what_a_worker_is_awake_before_a_request_is_due_is_counted_and_no_work() {
+    let outcomes = run(&Setup { spin_ns: 30_000, ..Setup::default() });
+    assert!(outcomes.rows.iter().all(|row| row.sent_ns == Some(row.due_ns)));
+    // Before each of 200 requests but the first, and before the ends of seconds and the first drain.
+    let spun = outcomes.counted.spun_ns / 30_000;
+    assert!((199..=203).contains(&spun), "{spun} times");
+    assert_eq!(run(&Setup::default()).counted.spun_ns, 0);
+    // An answer that is there at every turn leaves no time that was only waited.
+    let busy = Behaviour { service_ns: |_| 10 * MS - 15_000, ..Behaviour::default() };
+    let half = run(&Setup { spin_ns: 30_000, behaviour: busy, ..Setup::default() }).counted.spun_ns / 1_000;
+    assert!((199 * 28..=203 * 30).contains(&half), "the turn of the answer is work: {half} µs");
 }
 
 #[test]
@@ -195,6 +239,19 @@ fn a_closed_window_is_lag_and_is_counted() {
 }
 
 #[test]
+fn a_window_that_the_server_keeps_closed_is_backlog() {
+    fn window(number: u64) -> i64 {
+        if number % 10 == 9 { 400 * MS } else { 0 }
+    }
+    let behaviour = Behaviour { window_ns: window, closed_by: Wait::Server, ..Behaviour::default() };
+    let outcomes = run(&Setup { behaviour, ..Setup::default() });
+    let kept = outcomes.rows.iter().filter(|row| row.ready_ns == row.due_ns + 400 * MS).count();
+    assert!(kept >= 20, "{kept}");
+    assert!(outcomes.rows.iter().all(|row| row.sent_ns == Some(row.ready_ns)));
+    assert_eq!((outcomes.counted.lag_ns.max(), outcomes.counted.flow_control_waits), (0, 0));
+}
+
+#[test]
 fn a_timeout_counts_from_sent_and_frees_the_place() {
     fn never_third(number: u64) -> i64 {
         if number == 2 { i64::MAX / 2 } else { 5 * MS }
@@ -208,6 +265,21 @@ fn a_timeout_counts_from_sent_and_frees_the_place() {
     assert_eq!((outcomes.rows[3].due_ns, outcomes.rows[3].ready_ns), (30 * MS, 320 * MS));
     assert_eq!(outcomes.count(Outcome::Ok), 199);
     assert_eq!((outcomes.counted.failed, outcomes.counted.answered), (1, 199));
+}
+
+#[test]
+fn a_late_worker_keeps_no_answer_that_came_after_the_timeout() {
+    fn too_late_once(number: u64) -> i64 {
+        if number == 2 { 310 * MS } else { 5 * MS }
+    }
+    let behaviour = Behaviour { service_ns: too_late_once, ..Behaviour::default() };
+    let setup = Setup { behaviour, places: 1, timeout_ns: 300 * MS, late_ns: 50 * MS, ..Setup::default() };
+    let outcomes = run(&setup);
+    // The alarm for the timeout would have rung 350 ms after it was sent; the answer came before.
+    let late = outcomes.rows[2];
+    assert_eq!(late.done_ns - late.sent_ns.unwrap(), 310 * MS);
+    assert_eq!((late.outcome, late.hits, late.bytes_in), (Outcome::Timeout, 0, 0));
+    assert_eq!(outcomes.count(Outcome::Ok), 199);
 }
 
 #[test]
@@ -365,6 +437,33 @@ fn within(found: f64, expected: f64, share: f64) {
     assert!((found - expected).abs() <= expected * share, "{found} instead of {expected}");
 }
 
+/// A log-normal time with a median of 5 ms and sigma 0.5, drawn from the number by Box and Muller's method.
+fn log_normal_ns(number: u64) -> i64 {
+    let uniform = |salt: u64| {
+        let mut bits = (number * 2 + salt + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((bits ^ (bits >> 31)) >> 11) as f64 / 2_f64.powi(53)
+    };
+    let normal = (-2.0 * (1.0 - uniform(0)).ln()).sqrt() * (std::f64::consts::TAU * uniform(1)).cos();
+    (5e6 * (0.5 * normal).exp()) as i64
+}
+
+#[test]
+fn every_percentile_of_service_time_is_that_of_the_servers_delays() {
+    let behaviour = Behaviour { service_ns: log_normal_ns, ..Behaviour::default() };
+    let rows = run(&Setup { seconds: 20.0, rate: 500.0, behaviour, ..Setup::default() }).rows;
+    let mut delays: Vec<i64> = (0..rows.len() as u64).map(log_normal_ns).collect();
+    delays.sort_unstable();
+    // exp(z σ) of the median, where the normal distribution has its quantiles z.
+    for (share, z) in [(0.5, 0.0), (0.9, 1.2816), (0.95, 1.6449), (0.99, 2.3263), (0.999, 3.0902)] {
+        let found = percentile_s(&rows, share, service_ns);
+        let delay = delays[(delays.len() as f64 * share).ceil() as usize - 1];
+        assert_eq!((found * 1e9).round() as i64, delay, "P{}", share * 100.0);
+        within(found, 0.005 * f64::exp(0.5 * z), 0.15);
+    }
+}
+
 /// 1,000/s for 20 s; the server stalls for 2 s once and then drains at 2,000/s: docs/coordinated-omission.md.
 #[test]
 fn a_stall_of_two_seconds_is_in_p95_and_p99_of_an_open_loop_and_hidden_by_a_closed_one() {
@@ -462,6 +561,7 @@ proptest! {
         late_us in 0_i64..3_000,
         stall in (0_i64..2_000, 0_i64..2_000),
         down in (0_i64..2_000, 0_i64..300),
+        seatless in (0_i64..2_000, 0_i64..300),
         stop in prop::option::of((0_i64..3_000, 0_i64..1_000)),
     ) {
         let setup = Setup {
@@ -477,7 +577,9 @@ proptest! {
                 service_ns: |number| (number * 7919 % 41 + 1) as i64 * MS,
                 stall: (stall.0 * MS, (stall.0 + stall.1) * MS),
                 down: (down.0 * MS, (down.0 + down.1) * MS),
+                seatless: (seatless.0 * MS, (seatless.0 + seatless.1) * MS),
                 window_ns: |number| if number % 17 == 3 { 20 * MS } else { 0 },
+                closed_by: Wait::Window,
                 answer: ANSWERED,
             },
             stop: stop.map(|(at, drain)| (at * MS, (at + drain) * MS)),

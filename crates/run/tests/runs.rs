@@ -46,6 +46,8 @@ fn an_open_loop_sends_its_whole_schedule_and_says_so() {
     assert_eq!((totals.planned, totals.rows, totals.answered), (Some(total), total, total));
     assert_eq!((totals.sent, totals.failed, totals.dropped_rows), (total, 0, 0));
     assert_eq!(record.measured, [(0, 2_000_000_000)]);
+    let segments = (record.collection.segments_before, record.collection.segments_after);
+    assert_eq!(segments, (Some(1), Some(1)), "looked at before and after");
     assert_eq!(record.collection.dataset.as_deref(), Some("reference-v1-seed42-dim16"));
     assert_eq!((record.server.protocol.as_str(), record.server.same_host), ("grpc", true));
     assert_eq!(record.id, report.run_dir.file_name().unwrap().to_str().unwrap());

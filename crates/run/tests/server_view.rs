@@ -79,6 +79,16 @@ fn a_page_that_is_not_there_is_silent_unless_it_was_asked_for() {
     let run_dir = running.join().unwrap().run_dir;
     assert!(!RunDir::open(&run_dir).unwrap().server().exists());
 
+    // The default page is a guess, and nobody is told that it was wrong. Whatever else this machine serves
+    // on that port is no page of Milvus'.
+    plan.name = "default".to_owned();
+    let running = Running::start_with(&plan, Options::new(data.path()));
+    assert!(!running.events.iter().any(|event| warned(&event)));
+    let run_dir = running.join().unwrap().run_dir;
+    if std::net::TcpStream::connect(("127.0.0.1", 9_091)).is_err() {
+        assert!(!RunDir::open(&run_dir).unwrap().server().exists());
+    }
+
     plan.name = "other".to_owned();
     let options = Options { metrics_url: Some("ftp://x/metrics".to_owned()), ..options };
     let error = Running::start_with(&plan, options).join().unwrap_err();

@@ -1,6 +1,6 @@
 //! What is wrong gives one clear sentence and the right exit code.
 
-use crate::support::{SandboxProcess, Workplace, files_below};
+use crate::support::{Done, SandboxProcess, Workplace, files_below};
 
 /// A port that nothing listens on.
 fn closed_port() -> u16 {
@@ -36,6 +36,11 @@ fn wrong_usage_is_exit_2() {
         let done = place.line(line).expect(2);
         done.says(&parts);
     }
+    // What has words with spaces in it.
+    let shard = ["run", "--shard", "0/2", "--run-id", "r", "--start-at", "2026-05-01T12:30:00Z", "--target"];
+    let words = shard.into_iter().chain(["p99 < 5ms abort"]);
+    let done = Done::from(place.squall(words).output().unwrap()).expect(2);
+    done.says(&["--target", "a shard sees only its own requests", "`abort`"]);
     assert!(!place.path().join("data").exists(), "nothing was made for nothing");
 }
 
@@ -155,6 +160,30 @@ fn a_wrong_token_is_exit_1_and_no_token_is_in_any_file() {
             assert!(!found, "the token is in {}", file.display());
         }
     }
+}
+
+/// The program under a limit of open files, as `ulimit` takes it.
+fn with_open_files(place: &Workplace, limit: &str, line: &str) -> Done {
+    let launcher = ["sh", "-c", &format!("ulimit {limit} && exec \"$0\" \"$@\"")];
+    let mut command = place.squall_under(&launcher, line.split_whitespace());
+    Done::from(command.output().expect("the program starts"))
+}
+
+#[test]
+fn sockets_that_the_system_does_not_allow_are_found_before_the_load() {
+    let place = Workplace::new();
+    let sandbox = SandboxProcess::start(&["--engine", "null"]);
+    let uri = &sandbox.uri;
+    place
+        .line(&format!("setup --uri {uri} --num-vectors 300 --dimension 16 --settle 0s --ground-truth 0"))
+        .expect(0);
+    let run = format!("run --uri {uri} -u 300 -r 3000 --think-time 100ms -t 2s --transport rest");
+    let done = with_open_files(&place, "-n 256", &run).expect(1);
+    done.says(&["300 sockets", "256", "--transport grpc"]);
+    assert!(!place.path().join("data/runs").exists(), "nothing was begun");
+    // Over gRPC four are enough, and a soft limit is raised.
+    with_open_files(&place, "-n 256", &run.replace("rest", "grpc")).ran();
+    with_open_files(&place, "-Sn 256", &run).ran();
 }
 
 #[test]

@@ -33,6 +33,23 @@ fn memory(run: &Path) -> Vec<(f64, u64, f64)> {
     seconds
 }
 
+#[test]
+fn ten_thousand_users_take_less_than_300_mb() {
+    let place = Workplace::new();
+    let sandbox = SandboxProcess::start(&["--engine", "null"]);
+    let uri = &sandbox.uri;
+    place
+        .line(&format!("setup --uri {uri} --num-vectors 300 --dimension 16 --settle 0s --ground-truth 0"))
+        .expect(0);
+    place.line(&format!("run --uri {uri} -u 10000 -r 5000 --think-time 1s -t 12s")).ran();
+    let memory = memory(&place.only_run());
+    let most = memory.iter().map(|(_, _, mib)| *mib).fold(0.0, f64::max);
+    let rows = memory.last().map_or(0, |(_, rows, _)| *rows);
+    println!("{most:.1} MiB for 10,000 users and {rows} rows");
+    assert!(rows >= 20_000, "all of them asked: {rows}");
+    assert!(most * f64::from(1 << 20) < 300e6, "{most:.1} MiB");
+}
+
 /// Users without think time, for as many seconds as SQUALL_TEST_ENDURANCE_S says: ten million rows
 /// take some eight minutes on two cores.
 #[test]

@@ -1,8 +1,11 @@
 //! `squall run --find-max` against a sandbox whose capacity is known.
 
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
 use serde_json::Value;
 
-use crate::support::{SandboxProcess, Workplace};
+use crate::support::{Done, SandboxProcess, Workplace};
 
 /// A tenth of each time: steps of 1.5 s and more.
 const PACE: &str = "--find-max-pace 0.1";
@@ -23,7 +26,7 @@ fn the_knee_of_a_server_with_twenty_slots_is_found() {
     );
     let mut words: Vec<&str> = words.split_whitespace().collect();
     words.push("p95 < 400ms");
-    let done = crate::support::Done::from(place.squall(words).output().unwrap());
+    let done = Done::from(place.squall(words).output().unwrap());
     let found: Value = done.json();
     let steps = found["steps"].as_array().unwrap();
     assert!(!steps.is_empty());
@@ -67,7 +70,7 @@ fn a_bound_that_no_rate_holds_is_a_missed_target() {
     let words = format!("run --uri {} --rate 300 {PACE} --arrivals even --find-max", sandbox.uri);
     let mut words: Vec<&str> = words.split_whitespace().collect();
     words.push("p50 < 5ms");
-    let done = crate::support::Done::from(place.squall(words.iter()).output().unwrap());
+    let done = Done::from(place.squall(words.iter()).output().unwrap());
     if done.code != Some(5) {
         let done = done.expect(3);
         assert!(done.stderr.contains("holds at no rate"), "{}", done.stderr);
@@ -75,11 +78,41 @@ fn a_bound_that_no_rate_holds_is_a_missed_target() {
 }
 
 #[test]
+fn what_was_found_before_the_server_went_away_is_kept() {
+    let place = Workplace::new();
+    let sandbox = SandboxProcess::start(&["--engine", "null", "--latency", "fixed:5ms"]);
+    fill(&place, &sandbox.uri);
+    let line = format!("run --uri {} --rate 50 {PACE} --arrivals even --find-max", sandbox.uri);
+    let mut words: Vec<&str> = line.split_whitespace().collect();
+    words.push("p50 < 500ms");
+    let mut run = place.squall(words).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(run.stderr.take().unwrap()).lines().map(Result::unwrap);
+    // The line of the first step's result: the second step's checks find no server.
+    assert!(lines.any(|line| line.trim_start().starts_with("50.0/s: ")), "the first step ends");
+    sandbox.kill();
+    let rest: Vec<String> = lines.collect();
+    assert_eq!(run.wait().unwrap().code(), Some(1), "{rest:?}");
+    assert!(rest.iter().any(|line| line.starts_with("Result:  broken off (")), "{rest:?}");
+    assert!(rest.last().unwrap().starts_with("error: "), "{rest:?}");
+    let kept = std::fs::read_dir(place.path().join("data/find-max")).unwrap().next().unwrap().unwrap().path();
+    let found: Value = serde_json::from_slice(&std::fs::read(kept).unwrap()).unwrap();
+    assert!(!found["steps"].as_array().unwrap().is_empty() && found["error"].is_string(), "{found}");
+}
+
+#[test]
+fn what_the_environment_says_of_users_yields_to_the_search() {
+    let place = Workplace::new();
+    let mut command = place.squall(["run", "--find-max", "p99 < 5ms", "--dry-run"]);
+    let done = Done::from(command.env("USERS", "50").output().unwrap()).expect(0);
+    assert!(done.stderr.contains("USERS has no effect beside --find-max"), "{}", done.stderr);
+}
+
+#[test]
 fn what_cannot_be_searched_is_refused_before_anything_is_sent() {
     let place = Workplace::new();
     let refused = |words: &[&str], parts: &[&str]| {
         let all = ["run"].iter().chain(words).copied();
-        crate::support::Done::from(place.squall(all).output().unwrap()).expect(2).says(parts);
+        Done::from(place.squall(all).output().unwrap()).expect(2).says(parts);
     };
     refused(&["--find-max", "qps >= 100"], &["--find-max", "not a bound that a higher rate breaks"]);
     refused(&["--find-max", "p99"], &["--find-max"]);
@@ -91,7 +124,7 @@ fn what_cannot_be_searched_is_refused_before_anything_is_sent() {
         &["--shard contradicts --find-max"],
     );
     let dry = ["run", "--find-max", "p99 < 5ms", "--rate", "700", "--dry-run"];
-    let done = crate::support::Done::from(place.squall(dry).output().unwrap()).expect(0);
+    let done = Done::from(place.squall(dry).output().unwrap()).expect(0);
     assert!(
         done.stdout.contains("open loop: 700/s") && done.stdout.contains("p99 < 5ms (binding)"),
         "{}",

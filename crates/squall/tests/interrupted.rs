@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
-use crate::support::{Done, SandboxProcess, Workplace};
+use crate::support::{Done, SandboxProcess, Workplace, rows};
 
 /// Starts a run and returns once it has printed `seconds` live lines.
 fn start_run(place: &Workplace, line: &str, seconds: usize) -> Child {
@@ -47,6 +47,23 @@ fn ctrl_c_and_sigterm_drain_and_report() {
         assert_eq!(summary["run"]["state"], "interrupted");
         assert!(summary["totals"]["requests"].as_u64().unwrap() > 50, "{name}");
         assert_eq!(summary["totals"]["failures"], 0, "{name}: what was in flight was waited for");
+    }
+}
+
+#[test]
+fn sigterm_waits_ten_seconds_for_answers_and_no_longer() {
+    let (place, sandbox) = seeded(&["--stall", "1s:60s"]);
+    let child =
+        start_run(&place, &format!("run --uri {} --rate 50 --timeout 100s --format json", sandbox.uri), 3);
+    signal(&child, "TERM");
+    let done = Done::from(child.wait_with_output().unwrap()).expect(130);
+    let outcomes = &done.json()["totals"]["outcomes"];
+    assert!(outcomes["unfinished"].as_u64().unwrap() > 50, "{outcomes}");
+    let rows = rows(&place.only_run());
+    let last_due_ns = rows.iter().map(|row| row.due_ns).max().unwrap();
+    for row in rows.iter().filter(|row| row.outcome == "unfinished") {
+        let waited_s = (row.done_ns - last_due_ns) as f64 / 1e9;
+        assert!((10.0..11.0).contains(&waited_s), "{waited_s} s, where --drain would have been 30");
     }
 }
 

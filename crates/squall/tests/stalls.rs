@@ -1,10 +1,12 @@
 //! A server that stalls or is too slow: the wait is in the response times, and it is the server's.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::support::{
-    Done, Logged, Row, SandboxProcess, Workplace, can_be_judged, count, first_in_line, logged, percentile,
-    rows,
+    Done, Logged, Row, RunProcess, SandboxProcess, Workplace, can_be_judged, count, first_in_line, logged,
+    percentile, rows,
 };
 
 const SECOND_NS: i64 = 1_000_000_000;
@@ -96,6 +98,15 @@ fn a_stall_is_in_the_response_times_though_few_requests_are_with_the_server() {
 }
 
 #[test]
+fn a_stall_is_in_the_response_times_over_rest() {
+    let test = "a_stall_is_in_the_response_times_over_rest";
+    let Some(found) = stall("--rate 1000 --arrivals even --transport rest", test) else { return };
+    has_the_stall_in_its_response_times(&found);
+    let backlogged = found.0.rows.iter().filter(|row| row.ready_ns > row.due_ns).count();
+    assert!(backlogged > 1_000, "all but those with a socket waited for one: {backlogged}");
+}
+
+#[test]
 fn a_closed_loop_hides_a_stall() {
     let Some((found, _)) = stall("-u 10 -r 1000 --think-time 5ms", "a_closed_loop_hides_a_stall") else {
         return;
@@ -104,6 +115,33 @@ fn a_closed_loop_hides_a_stall() {
     assert!(p99 < 0.05, "ten requests saw the stall, and P99 is {p99} s");
     let slow = found.rows.iter().filter(|row| row.done_ns - row.due_ns > SECOND_NS).count();
     assert!((1..=10).contains(&slow), "{slow} waited for more than a second");
+}
+
+#[test]
+fn a_server_that_reads_nothing_for_three_seconds_makes_no_run_invalid() {
+    let test = "a_server_that_reads_nothing_for_three_seconds_makes_no_run_invalid";
+    let place = Workplace::new();
+    let sandbox = SandboxProcess::start_first(&["--engine", "null"]);
+    let uri = &sandbox.uri;
+    place
+        .line(&format!("setup --uri {uri} --num-vectors 300 --dimension 768 --settle 0s --ground-truth 0"))
+        .expect(0);
+    let line = format!("run --uri {uri} --rate 1000 --arrivals even -t 15s --timeout 30s --format json");
+    let run = RunProcess::start(place.squall_under(first_in_line(), line.split_whitespace()));
+    run.wait_for_the_load();
+    std::thread::sleep(Duration::from_secs(3));
+    sandbox.signal("STOP");
+    std::thread::sleep(Duration::from_secs(3));
+    sandbox.signal("CONT");
+    let summary = run.done().ran().json();
+    let rows = rows(&place.only_run());
+    // The canned answer has ten hits, whatever was asked for.
+    let answered = count(&rows, "ok") + count(&rows, "short");
+    assert_eq!(answered, 15_000, "{}", summary["totals"]["outcomes"]);
+    // What the windows did not hold had to wait, with a place in flight.
+    let waited = rows.iter().filter(|row| row.ready_ns - row.due_ns > SECOND_NS / 2).count();
+    assert!(waited > 150, "{waited} of them, more than the 1 % that would make the run invalid");
+    can_be_judged(&summary, test);
 }
 
 /// 2,000/s for 20 s on a server of 1,000/s at most, with a drain of 5 s.
@@ -115,10 +153,28 @@ fn an_overload_is_in_the_response_times_and_its_outcomes_add_up() {
         "an_overload_is_in_the_response_times_and_its_outcomes_add_up",
     );
     let Some(Experiment { summary, rows, log }) = found else { return };
-    let [answered, unfinished, unsent] = ["ok", "unfinished", "unsent"].map(|word| count(&rows, word));
+    has_an_overload_in_its_response_times(&summary, &rows, &log, 4_096);
+}
+
+#[test]
+fn an_overload_over_rest_is_the_servers_doing_too() {
+    let found = experiment(
+        &["--slots", "5", "--latency", "fixed:5ms"],
+        "--rate 2000 --arrivals even --transport rest -t 20s --timeout 60s --drain 5s",
+        "an_overload_over_rest_is_the_servers_doing_too",
+    );
+    // As many as there are sockets on four connections.
+    if let Some(Experiment { summary, rows, log }) = found {
+        has_an_overload_in_its_response_times(&summary, &rows, &log, 256);
+    }
+}
+
+#[track_caller]
+fn has_an_overload_in_its_response_times(summary: &Value, rows: &[Row], log: &[Logged], most: usize) {
+    let [answered, unfinished, unsent] = ["ok", "unfinished", "unsent"].map(|word| count(rows, word));
     assert_eq!(answered + unfinished + unsent, 40_000, "{}", summary["totals"]["outcomes"]);
     assert!(rows.iter().map(|row| row.seq).eq(0..40_000), "each arrival of the plan is one row");
-    assert!((1..=4_096).contains(&unfinished), "{unfinished} unfinished");
+    assert!((1..=most).contains(&unfinished), "{unfinished} unfinished");
 
     // The server's own words: what it served, how fast, and when the n-th.
     let mut served: Vec<i64> = log

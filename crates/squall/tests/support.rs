@@ -200,6 +200,13 @@ impl SandboxProcess {
         self.uri.rsplit(':').next().expect("a URI has a port")
     }
 
+    /// Sends it a signal, by its name without SIG.
+    pub(crate) fn signal(&self, name: &str) {
+        let mut kill = Command::new("kill");
+        kill.args(["-s", name, &self.child.id().to_string()]);
+        assert!(kill.status().expect("kill starts").success());
+    }
+
     /// Ends it without a word, as a crash does.
     pub(crate) fn kill(mut self) {
         self.child.kill().expect("it can be killed");

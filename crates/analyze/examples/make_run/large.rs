@@ -62,7 +62,7 @@ pub(crate) fn make(data: &Path, simulation: &Simulation, rows: u64) -> Result<Ru
         totals.map(|totals| RunTotals { planned: Some(rows), rows, sent, answered, failed, ..totals });
     run.write_record(&record)?;
     let rate = simulation.rate as i64;
-    let health = simulate::health_of(seconds as i64 * SECOND_NS, plan.threads, 0.2, |_, worker| {
+    let health = simulate::health_of(seconds as i64 * SECOND_NS, plan.threads, (0.2, 0.0), |_, worker| {
         let own = if worker.is_some() { rate / i64::from(plan.threads) } else { rate };
         let in_flight = (own as f64 * simulation.median_ms / 1e3) as i64;
         Seen { in_flight, sent: own, done: own, lag_p99_ns: Some((simulation.lag_us * 1.8e3) as i64) }

@@ -58,6 +58,8 @@ pub(crate) struct Simulation {
     pub(crate) same_host: bool,
     /// Share of a core that each worker uses.
     pub(crate) worker_busy: f64,
+    /// Part of that in which it is awake and has nothing to do.
+    pub(crate) worker_spins: f64,
 }
 
 impl Default for Simulation {
@@ -79,6 +81,7 @@ impl Default for Simulation {
             targets: reference_targets(false),
             same_host: false,
             worker_busy: 0.2,
+            worker_spins: 0.0,
         }
     }
 }
@@ -194,7 +197,7 @@ fn make_part(
     }
     run.write_record(&record)?;
     write_rows(&run, &plan, &rows)?;
-    let health = health(&rows, end_ns, plan.threads, simulation.worker_busy);
+    let health = health(&rows, end_ns, plan.threads, (simulation.worker_busy, simulation.worker_spins));
     write_parquet(&run.generator(), &[health], writer_properties())?;
     Ok(run)
 }
@@ -383,7 +386,7 @@ pub(crate) struct Seen {
 }
 
 /// The generator's rows, counted from the samples.
-fn health(rows: &[Sample], end_ns: i64, workers: u16, busy: f64) -> RecordBatch {
+fn health(rows: &[Sample], end_ns: i64, workers: u16, busy: (f64, f64)) -> RecordBatch {
     // Sent, done, answered and the lags of each second, by worker, the process last.
     let seconds = (end_ns / SECOND_NS + 1) as usize;
     let mut counts = vec![vec![(0_i64, 0_i64, 0_i64, Vec::new()); seconds]; usize::from(workers) + 1];
@@ -415,15 +418,16 @@ fn health(rows: &[Sample], end_ns: i64, workers: u16, busy: f64) -> RecordBatch 
     })
 }
 
-/// One row a second for each worker and one for the process.
+/// One row a second for each worker and one for the process; workers are busy, and part of that spin,
+/// for these shares of a core.
 pub(crate) fn health_of(
     end_ns: i64,
     workers: u16,
-    busy: f64,
+    (busy, spins): (f64, f64),
     seen: impl Fn(&std::ops::Range<i64>, Option<u16>) -> Seen,
 ) -> RecordBatch {
     let seconds = end_ns / SECOND_NS + 1;
-    let mut columns: [Vec<Option<i64>>; 17] = Default::default();
+    let mut columns: [Vec<Option<i64>>; 18] = Default::default();
     for second in 0..seconds {
         let span = second * SECOND_NS..(second + 1) * SECOND_NS;
         for worker in (0..workers).map(Some).chain([None]) {
@@ -447,6 +451,7 @@ pub(crate) fn health_of(
                 process.map(|()| 48 << 20),
                 process.map(|()| 0),
                 None,
+                Some((spins * SECOND_NS as f64) as i64 * worker.map_or(i64::from(workers), |_| 1)),
             ];
             for (column, value) in columns.iter_mut().zip(values) {
                 column.push(value);

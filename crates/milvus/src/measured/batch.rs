@@ -12,6 +12,8 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::payload::Turns;
+
 /// Bytes that are gathered at most; a socket that does not take these makes requests wait.
 const MOST_BYTES: usize = 64 << 10;
 
@@ -27,11 +29,12 @@ pub(super) struct Batch<S>(Arc<Mutex<Shared<S>>>);
 struct Shared<S> {
     stream: S,
     gathered: BytesMut,
+    turns: Turns,
 }
 
-/// The stream with gathered writes, and what sends them.
-pub(super) fn gathering<S>(stream: S) -> (Gathering<S>, Batch<S>) {
-    let shared = Shared { stream, gathered: BytesMut::with_capacity(MOST_BYTES) };
+/// The stream with gathered writes, and what sends them; `turns` hears of what is read.
+pub(super) fn gathering<S>(stream: S, turns: Turns) -> (Gathering<S>, Batch<S>) {
+    let shared = Shared { stream, gathered: BytesMut::with_capacity(MOST_BYTES), turns };
     let shared = Arc::new(Mutex::new(shared));
     (Gathering(Arc::clone(&shared)), Batch(shared))
 }
@@ -87,7 +90,12 @@ impl<S: AsyncWrite + Unpin> Shared<S> {
 
 impl<S: AsyncRead + Unpin> AsyncRead for Gathering<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut locked(&self.0).stream).poll_read(cx, buf)
+        let mut shared = locked(&self.0);
+        let read = Pin::new(&mut shared.stream).poll_read(cx, buf);
+        if read.is_ready() {
+            shared.turns.heard();
+        }
+        read
     }
 }
 
@@ -132,7 +140,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_written_leaves_when_it_is_sent_and_not_before() {
         let (near, mut far) = tokio::io::duplex(1 << 20);
-        let (mut stream, batch) = gathering(near);
+        let (mut stream, batch) = gathering(near, Turns::default());
         stream.write_all(b"one ").await.unwrap();
         let parts = [IoSlice::new(b"two "), IoSlice::new(b"three")];
         assert_eq!(stream.write_vectored(&parts).await.unwrap(), 9);
@@ -148,7 +156,7 @@ mod tests {
     #[tokio::test]
     async fn a_stream_that_takes_nothing_makes_writers_wait() {
         let (near, mut far) = tokio::io::duplex(1);
-        let (mut stream, batch) = gathering(near);
+        let (mut stream, batch) = gathering(near, Turns::default());
         let sent: Vec<u8> = (0..MOST_BYTES * 3 / 2).map(|at| (at % 251) as u8).collect();
         let mut cx = Context::from_waker(Waker::noop());
         let write = |stream: &mut Gathering<_>, from: usize, cx: &mut Context<'_>| {
@@ -170,7 +178,7 @@ mod tests {
     #[tokio::test]
     async fn shutting_down_sends_what_is_left() {
         let (near, mut far) = tokio::io::duplex(64);
-        let (mut stream, _batch) = gathering(near);
+        let (mut stream, _batch) = gathering(near, Turns::default());
         stream.write_all(b"last words").await.unwrap();
         stream.shutdown().await.unwrap();
         let mut read = Vec::new();

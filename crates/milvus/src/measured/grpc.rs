@@ -17,7 +17,7 @@ use http::{HeaderMap, HeaderValue, Method, Request as HttpRequest, StatusCode, U
 
 use super::batch::gathering;
 use super::payload::{Handover, Payload, Turns};
-use super::{Failure, Reply};
+use super::{Failure, Reply, Unstarted};
 use crate::answer;
 use crate::encode::Request;
 use crate::stream::{Alpn, CONNECT_TIMEOUT, Stream};
@@ -49,7 +49,8 @@ impl GrpcConnection {
     pub(super) async fn open(endpoint: &Endpoint) -> Result<Self, Error> {
         let connect = |source| Error::Connect { uri: endpoint.uri(), source };
         let stream = Stream::connect(endpoint, Alpn::Http2).await.map_err(connect)?;
-        let (stream, batch) = gathering(stream);
+        let turns = Turns::default();
+        let (stream, batch) = gathering(stream, turns.clone());
         let (sender, mut connection) = h2::client::Builder::new()
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
@@ -63,7 +64,6 @@ impl GrpcConnection {
             .handshake::<_, Payload>(stream)
             .await
             .map_err(|error| connect(speech(&error)))?;
-        let turns = Turns::default();
         let closed = Arc::new(AtomicBool::new(false));
         let driver = tokio::spawn({
             let (turns, closed) = (turns.clone(), Arc::clone(&closed));
@@ -72,6 +72,7 @@ impl GrpcConnection {
                     turns.begin();
                     // Why it ended is told to each of its streams.
                     let ended = Pin::new(&mut connection).poll(cx).is_ready();
+                    turns.end();
                     let broken = matches!(batch.send(cx), Poll::Ready(Err(_)));
                     if ended || broken { Poll::Ready(()) } else { Poll::Pending }
                 })
@@ -102,7 +103,9 @@ impl GrpcConnection {
         let uri = || self.endpoint.uri();
         let request = Request { head: Bytes::from_static(&[0; PREFIX_BYTES]), tail: Bytes::new() };
         let call = async {
-            let (mut pending, _) = self.send(http_request(&self.endpoint, "GetVersion"), request)?;
+            let (mut pending, _) = self
+                .send(http_request(&self.endpoint, "GetVersion"), request)
+                .map_err(|unstarted| unstarted.failure)?;
             Ok::<_, Failure>(poll_fn(|cx| pending.poll_answer(cx)).await)
         };
         let speech = |reason: String| Error::Connect {
@@ -129,16 +132,16 @@ impl GrpcConnection {
     }
 
     /// Opens a stream; it has left when the second value says so.
-    pub(super) fn start(&self, request: Request) -> Result<(GrpcPending, Handover), Failure> {
+    pub(super) fn start(&self, request: Request) -> Result<(GrpcPending, Handover), Unstarted> {
         self.send(self.search.clone(), request)
     }
 
-    fn send(&self, headers: HttpRequest<()>, request: Request) -> Result<(GrpcPending, Handover), Failure> {
-        let (payload, handover) = Payload::new(request, &self.turns);
-        let (response, mut stream) = self.sender.clone().send_request(headers, false).map_err(|_| {
+    fn send(&self, headers: HttpRequest<()>, request: Request) -> Result<(GrpcPending, Handover), Unstarted> {
+        let Ok((response, mut stream)) = self.sender.clone().send_request(headers, false) else {
             self.closed.store(true, Ordering::Release);
-            Failure::Refused
-        })?;
+            return Err(Unstarted { failure: Failure::Refused, request: Some(request) });
+        };
+        let (payload, handover) = Payload::new(request, &self.turns);
         stream.send_data(payload, true).map_err(|_| Failure::Reset)?;
         // Should `response` be dropped before it has left, h2 throws the waiting payload away and
         // resets the stream.

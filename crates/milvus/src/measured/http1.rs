@@ -50,6 +50,7 @@ pub(super) struct Exchanger<S> {
     head: BytesMut,
     /// What was read and belongs to no answer yet.
     read: BytesMut,
+    answered: bool,
 }
 
 /// What came back.
@@ -81,7 +82,12 @@ impl From<httparse::Error> for Broken {
 
 impl<S> Exchanger<S> {
     pub(super) fn new(stream: S) -> Self {
-        Self { stream, head: BytesMut::new(), read: BytesMut::new() }
+        Self { stream, head: BytesMut::new(), read: BytesMut::new(), answered: false }
+    }
+
+    /// Whether an answer ever came over it.
+    pub(super) fn has_answered(&self) -> bool {
+        self.answered
     }
 
     pub(super) fn stream_mut(&mut self) -> &mut S {
@@ -144,6 +150,7 @@ impl<S: AsyncRead + Unpin> Exchanger<S> {
         };
         // Nothing was asked that more could be an answer to.
         let keep = head.keep && self.read.is_empty();
+        self.answered = true;
         Ok(Answer { status: head.status, body, keep })
     }
 

@@ -1,6 +1,6 @@
 //! REST over HTTP/1.1: a set of sockets, opened before the run, each with one request at a time.
 //!
-//! A request takes a free socket, or waits in turn for one; it writes and reads that socket itself,
+//! A request leases a free socket, or waits in turn for one; it writes and reads that socket itself,
 //! so nothing is handed between tasks. A socket that breaks, or whose request was cancelled, is
 //! replaced in the background.
 
@@ -12,6 +12,7 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
 use http::{HeaderMap, HeaderValue, header};
 use rand::RngExt;
 use squall_proto::rest::{v1, v2};
@@ -31,7 +32,12 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// After a failed attempt, until it is looked which free sockets the server has closed as well.
 const NEWS_TRAVELS: Duration = Duration::from_millis(10);
 
-type Socket = Exchanger<Stream>;
+/// Sockets that are connected at the same time when a connection is opened: handshakes take turns on
+/// the wire, and no server is met by a thousand at once.
+const OPENED_AT_ONCE: usize = 16;
+
+/// Boxed once, when it is opened: a request moves it a few times.
+type Socket = Box<Exchanger<Stream>>;
 
 /// Several sockets to one server.
 #[derive(Debug)]
@@ -61,7 +67,7 @@ struct State {
 
 /// A socket on loan; given back, or replaced, when it is dropped.
 #[derive(Debug)]
-struct Lease {
+pub(super) struct Lease {
     socket: Option<Socket>,
     pool: Arc<Pool>,
     end: End,
@@ -92,13 +98,12 @@ impl RestConnection {
             state: Mutex::default(),
             mute: AtomicU32::new(0),
         };
-        for _ in 0..sockets {
-            let socket =
-                pool.connect().await.map_err(|source| Error::Connect { uri: endpoint.uri(), source })?;
-            let mut state = pool.state();
-            state.free.push(socket);
-            state.left += 1;
-        }
+        let connect = |source| Error::Connect { uri: endpoint.uri(), source };
+        // One alone: a server that is not there is not asked by all of them.
+        let mut free = vec![pool.connect().await.map_err(connect)?];
+        let more = stream::iter((1..sockets).map(|_| pool.connect())).buffer_unordered(OPENED_AT_ONCE);
+        free.extend(more.try_collect::<Vec<_>>().await.map_err(connect)?);
+        *pool.state() = State { left: free.len(), free, waiting: VecDeque::new() };
         Ok(Self(Arc::new(pool)))
     }
 
@@ -106,15 +111,19 @@ impl RestConnection {
         Self::open(&self.0.endpoint, self.0.protocol, self.0.sockets).await
     }
 
-    pub(super) async fn start(&self, request: Request) -> Result<(RestPending, bool), Failure> {
-        let (mut lease, waited) = match self.0.take()? {
-            Taken::Free(lease) => (lease, false),
+    /// A free socket, and whether it had to be waited for.
+    pub(super) async fn lease(&self) -> Result<(Lease, bool), Failure> {
+        match self.0.take()? {
+            Taken::Free(lease) => Ok((lease, false)),
             // Told nothing, it was the last socket that was lost.
-            Taken::InTurn(turn) => (turn.await.map_err(|_| Failure::Refused)?, true),
-        };
+            Taken::InTurn(turn) => turn.await.map(|lease| (lease, true)).map_err(|_| Failure::Refused),
+        }
+    }
+
+    pub(super) async fn start(&self, mut lease: Lease, request: Request) -> Result<RestPending, Failure> {
         lease.end = End::Cancelled;
         match lease.socket.as_mut().expect(LOANED).ask(&self.0.search, request).await {
-            Ok(()) => Ok((RestPending(lease), waited)),
+            Ok(()) => Ok(RestPending(lease)),
             Err(_) => {
                 lease.end = End::Broken;
                 Err(Failure::Reset)
@@ -174,7 +183,7 @@ impl Pool {
     }
 
     async fn connect(&self) -> Result<Socket, ConnectError> {
-        Stream::connect(&self.endpoint, Alpn::Http1).await.map(Exchanger::new)
+        Stream::connect(&self.endpoint, Alpn::Http1).await.map(|stream| Box::new(Exchanger::new(stream)))
     }
 
     fn lease(self: &Arc<Self>, socket: Socket) -> Lease {
@@ -187,6 +196,10 @@ impl Pool {
         while let Some(mut socket) = state.free.pop() {
             if is_alive(&mut socket) {
                 return Ok(Taken::Free(self.lease(socket)));
+            }
+            // One that has answered may just have rested for too long.
+            if !socket.has_answered() {
+                self.mute.fetch_add(1, Ordering::Relaxed);
             }
             self.replace(self.pause());
         }

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 use squall_analyze::{Analysis, Options as AnalyzeOptions, Outputs, analyze, write_find_max};
-use squall_core::config::{ConfigError, Settings};
+use squall_core::config::{ConfigError, Origin, Settings};
 use squall_core::find_max::{
     CONFIRM, FIND_MAX_SCHEMA_VERSION, FIRST_RATE, FindMax, Found, LEAST_ACHIEVED, MOST_BACKLOG, Probe,
-    SETTLE, Search, Step, Told, check_target, step_length,
+    SETTLE, Search, Step, Told, check_target, decided, step_length,
 };
 use squall_core::plan::{Load, Plan};
 use squall_core::run_config::{RunConfig, asks_filtered, positive};
@@ -69,9 +69,13 @@ pub(crate) fn asked(
         ("stages", "it decides the stages itself"),
         ("shard", "one process decides which rate is next"),
     ] {
-        if settings.origin(name).is_users_own() {
-            let origin = settings.origin(name);
+        let origin = settings.origin(name);
+        // What is weaker than a flag yields, as users of the environment do beside --rate.
+        if matches!(origin, Origin::Flag(_)) || name == "shard" && origin.is_users_own() {
             return Err(ConfigError::Conflict(format!("{origin} contradicts --find-max: {why}")).into());
+        }
+        if origin.is_users_own() {
+            eprintln!("note: {origin} has no effect beside --find-max: {why}");
         }
     }
     for name in ["run-time", "warm-up", "spawn-rate", "think-time"] {
@@ -130,24 +134,29 @@ impl FindMaxConfig {
         let mut signals = Signals::listen().map_err(Failure::failed)?;
         let mut search = Search::new(self.first_rate);
         let mut steps = Vec::new();
-        let mut interrupted = false;
+        // What ended the search before it knew: an error, or `None` where it was stopped.
+        let mut broken_off: Option<Option<Failure>> = None;
         while let Some(probe) = search.next() {
-            match self.decide(probe, &endpoint, &mut signals, &mut steps).await? {
-                Some(told) => search.tell(told),
-                None => {
-                    interrupted = true;
+            match self.decide(probe, &endpoint, &mut signals, &mut steps).await {
+                Ok(Some(told)) => search.tell(told),
+                Ok(None) => {
+                    broken_off = Some(None);
+                    break;
+                }
+                // Nothing is known yet that would be worth keeping.
+                Err(failure) if steps.is_empty() => return Err(failure),
+                Err(failure) => {
+                    broken_off = Some(Some(failure));
                     break;
                 }
             }
         }
+        let failure = broken_off.as_ref().and_then(Option::as_ref);
         let found = FindMax {
             schema_version: FIND_MAX_SCHEMA_VERSION,
             target: self.target.clone(),
-            found: if interrupted {
-                Found::Interrupted
-            } else {
-                search.found().unwrap_or(Found::Interrupted)
-            },
+            found: search.found().filter(|_| broken_off.is_none()).unwrap_or(Found::Interrupted),
+            error: failure.map(|failure| failure.error.to_string()),
             highest_passed: search.highest_passed(),
             lowest_failed: search.lowest_failed(),
             steps,
@@ -164,6 +173,9 @@ impl FindMaxConfig {
         }
         eprintln!("\nResult:  {}", found.sentence());
         eprintln!("Report:  {}\nSteps:   {}", html.display(), kept.display());
+        if let Some(Some(failure)) = broken_off {
+            return Err(failure);
+        }
         Ok(match found.found {
             Found::Knee => Exit::Done,
             Found::AtLeast => Exit::Invalid,
@@ -181,7 +193,7 @@ impl FindMaxConfig {
         signals: &mut Signals,
         steps: &mut Vec<Step>,
     ) -> Result<Option<Told>, Failure> {
-        let (mut passed, mut failed, mut limited) = (0, 0, 0);
+        let mut tries = Vec::new();
         loop {
             let Some(judged) = self.step(probe, endpoint, signals, steps.len() + 1).await? else {
                 return Ok(None);
@@ -189,17 +201,8 @@ impl FindMaxConfig {
             let Judged { step, told, borderline } = judged;
             eprintln!("  {}", line(&step));
             steps.push(step);
-            match told {
-                Told::Passed(_) => passed += 1,
-                Told::Failed => failed += 1,
-                Told::GeneratorLimited => limited += 1,
-            }
-            let tries = passed + failed + limited;
-            let decided = match told {
-                Told::GeneratorLimited => limited == 2,
-                _ => !borderline || passed == 2 || failed == 2,
-            };
-            if decided || tries == 3 {
+            tries.push((told, borderline));
+            if let Some(told) = decided(&tries) {
                 return Ok(Some(told));
             }
         }
