@@ -44,6 +44,12 @@ impl ParquetVectors {
         self.dimension
     }
 
+    /// Rows that were read or skipped so far.
+    #[cfg(test)]
+    pub(super) fn rows_passed(&self) -> u64 {
+        self.blocks.rows_passed()
+    }
+
     /// Fills `out` with the vectors of the rows from `first` on.
     pub(super) fn read(&self, first: u64, out: &mut [f32]) -> Result<(), FileError> {
         let dimension = self.dimension as usize;

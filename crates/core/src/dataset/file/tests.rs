@@ -163,29 +163,62 @@ proptest! {
     }
 }
 
+/// Rows of a Parquet file that were decoded or skipped so far.
+fn rows_passed(dataset: &Dataset) -> u64 {
+    let Vectors::Parquet(vectors) = &dataset.as_file().unwrap().0.vectors else { panic!("it is Parquet") };
+    vectors.rows_passed()
+}
+
 #[test]
 fn several_threads_read_what_one_reads() {
+    const ROWS: usize = 30_000;
     let directory = tempfile::tempdir().unwrap();
-    let data = rows(30_000, 24);
-    let path = directory.path().join("a.parquet");
-    write_parquet(&path, vec![("emb", lists(&data))], 12_000);
-    let dataset = Dataset::file(&path).unwrap();
-    let next = AtomicU64::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                loop {
-                    let at = next.fetch_add(1, Ordering::Relaxed) as usize;
-                    if at >= 300 {
-                        return;
-                    }
-                    // Forward, with every seventh range far back.
-                    let first = if at.is_multiple_of(7) { (at * 37) % 29_900 } else { at * 100 };
-                    assert_eq!(read(&dataset, first, 100), data[first..first + 100].concat(), "{first}");
+    // 15 blocks, in one row group as pandas writes it, and in several.
+    let data = rows(ROWS, 256);
+    for rows_per_group in [ROWS, 7_000] {
+        let path = directory.path().join(format!("{rows_per_group}.parquet"));
+        write_parquet(&path, vec![("emb", lists(&data))], rows_per_group);
+        let dataset = Dataset::file(&path).unwrap();
+        let by_four_threads = |first: &(dyn Fn(usize) -> usize + Sync)| {
+            let next = AtomicU64::new(0);
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| {
+                        loop {
+                            let at = next.fetch_add(1, Ordering::Relaxed) as usize;
+                            if at >= ROWS / 100 {
+                                return;
+                            }
+                            let first = first(at);
+                            assert_eq!(read(&dataset, first, 100), data[first..first + 100].concat());
+                        }
+                    });
                 }
             });
-        }
-    });
+        };
+        by_four_threads(&|at| at * 100);
+        let passed = rows_passed(&dataset);
+        assert!((ROWS as u64..=2 * ROWS as u64).contains(&passed), "{passed} of {ROWS} rows were decoded");
+        // With every seventh range far back.
+        by_four_threads(&|at| if at.is_multiple_of(7) { (at * 37) % (ROWS - 100) } else { at * 100 });
+    }
+}
+
+#[test]
+fn neighbouring_ranges_in_another_order_are_decoded_once() {
+    // A block's rows.
+    const RANGE: usize = 2_048;
+    let directory = tempfile::tempdir().unwrap();
+    let data = rows(16 * RANGE, 256);
+    let path = directory.path().join("a.parquet");
+    write_parquet(&path, vec![("emb", lists(&data))], data.len());
+    let dataset = Dataset::file(&path).unwrap();
+    // The last of each four comes first, as where its thread was the fastest.
+    for range in (0..16).map(|at| at / 4 * 4 + (at + 3) % 4) {
+        let first = range * RANGE;
+        assert_eq!(read(&dataset, first, RANGE), data[first..first + RANGE].concat(), "{range}");
+    }
+    assert_eq!(rows_passed(&dataset), data.len() as u64);
 }
 
 /// A file with a column of every type that is kept, and some that are not.
