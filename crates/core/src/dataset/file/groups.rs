@@ -17,11 +17,20 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
-use parquet::file::metadata::PageIndexPolicy;
+use parquet::basic::Compression;
+use parquet::file::metadata::{PageIndexPolicy, RowGroupMetaData};
 
 use super::bytes::FileBytes;
 use super::error::{FileError, RowProblem};
 use crate::parquet_metadata::check_places;
+
+/// Whether the row group's columns can be decompressed: the format has one codec that is not read here.
+fn check_codec(group: &RowGroupMetaData) -> Result<(), &'static str> {
+    if group.columns().iter().any(|column| column.compression() == Compression::LZO) {
+        return Err("it is compressed with LZO; write it with another compression, such as zstd");
+    }
+    Ok(())
+}
 
 /// One or more Parquet files of the same columns.
 #[derive(Clone, Debug)]
@@ -67,6 +76,7 @@ impl Groups {
                 return Err(FileError::content(part, format!("its columns are not those of {first}")));
             }
             for (index, group) in metadata.metadata().row_groups().iter().enumerate() {
+                check_codec(group).map_err(|reason| FileError::content(part, reason))?;
                 let rows = u64::try_from(group.num_rows())
                     .map_err(|_| FileError::content(part, "a row group has a negative number of rows"))?;
                 let (part, first_row) = (opened.parts.len(), opened.rows);

@@ -10,7 +10,7 @@ use arrow_array::{
 };
 use arrow_schema::{DataType, Field as ArrowField};
 use parquet::arrow::ArrowWriter;
-use parquet::basic::Compression;
+use parquet::basic::{BrotliLevel, Compression, GzipLevel, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 use proptest::prelude::*;
 
@@ -39,12 +39,21 @@ fn lists(rows: &[Vec<f32>]) -> ArrayRef {
 }
 
 fn write_parquet(path: &Path, columns: Vec<(&str, ArrayRef)>, rows_per_group: usize) {
+    write_compressed(path, columns, rows_per_group, Compression::SNAPPY);
+}
+
+fn write_compressed(
+    path: &Path,
+    columns: Vec<(&str, ArrayRef)>,
+    rows_per_group: usize,
+    compression: Compression,
+) {
     let batch = RecordBatch::try_from_iter(columns).unwrap();
     let properties = WriterProperties::builder()
         .set_max_row_group_row_count(Some(rows_per_group))
         .set_data_page_row_count_limit(50)
         .set_write_batch_size(16)
-        .set_compression(Compression::SNAPPY)
+        .set_compression(compression)
         .build();
     let file = fs::File::create(path).unwrap();
     let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).unwrap();
@@ -219,6 +228,36 @@ fn neighbouring_ranges_in_another_order_are_decoded_once() {
         assert_eq!(read(&dataset, first, RANGE), data[first..first + RANGE].concat(), "{range}");
     }
     assert_eq!(rows_passed(&dataset), data.len() as u64);
+}
+
+#[test]
+fn every_compression_but_lzo_is_read_and_that_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.parquet");
+    let data = rows(300, 16);
+    for compression in [
+        Compression::UNCOMPRESSED,
+        Compression::SNAPPY,
+        Compression::GZIP(GzipLevel::default()),
+        Compression::BROTLI(BrotliLevel::default()),
+        Compression::LZ4,
+        Compression::LZ4_RAW,
+        Compression::ZSTD(ZstdLevel::default()),
+    ] {
+        write_compressed(&path, vec![("emb", lists(&data))], 100, compression);
+        let dataset = Dataset::file(&path).unwrap();
+        dataset.check(300, Metric::L2, &|_| true).unwrap();
+        assert_eq!(read(&dataset, 0, 300), data.concat(), "{compression}");
+    }
+    // No writer makes it: the codec's number in the footer is changed, field 4 of a column's metadata.
+    write_compressed(&path, vec![("emb", lists(&data))], 300, Compression::GZIP(GzipLevel::default()));
+    let mut bytes = fs::read(&path).unwrap();
+    let (gzip, lzo) = ([0x15, 0x04, 0x16], 0x06);
+    let place = bytes.windows(3).rposition(|window| window == gzip).expect("a codec");
+    bytes[place + 1] = lzo;
+    fs::write(&path, bytes).unwrap();
+    let error = Dataset::file(&path).unwrap_err().to_string();
+    assert!(error.contains("compressed with LZO") && error.contains("zstd"), "{error}");
 }
 
 /// A file with a column of every type that is kept, and some that are not.
