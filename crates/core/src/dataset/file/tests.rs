@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow_array::builder::{Float32Builder, Float64Builder, Int64Builder, ListBuilder};
+use arrow_array::builder::{Float32Builder, Float64Builder, Int64Builder, ListBuilder, UInt8Builder};
 use arrow_array::{
     ArrayRef, BooleanArray, FixedSizeListArray, Float32Array, Float64Array, Int32Array, Int64Array,
     RecordBatch, StringArray, UInt8Array, UInt64Array,
@@ -260,6 +260,34 @@ fn every_compression_but_lzo_is_read_and_that_is_named() {
     assert!(error.contains("compressed with LZO") && error.contains("zstd"), "{error}");
 }
 
+#[test]
+fn lists_of_whole_numbers_are_vectors_where_no_list_is_of_floats() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.parquet");
+    let data: Vec<Vec<u8>> = (0..60_u8).map(|row| (0..8).map(|i| row * 3 + i).collect()).collect();
+    let as_floats: Vec<Vec<f32>> =
+        data.iter().map(|row| row.iter().map(|x| f32::from(*x)).collect()).collect();
+    let mut small = ListBuilder::new(UInt8Builder::new());
+    let mut large = ListBuilder::new(Int64Builder::new());
+    for row in &data {
+        small.values().append_slice(row);
+        small.append(true);
+        row.iter().for_each(|x| large.values().append_value(i64::from(*x)));
+        large.append(true);
+    }
+    let columns: [ArrayRef; 2] = [Arc::new(small.finish()), Arc::new(large.finish())];
+    for column in &columns {
+        write_parquet(&path, vec![("anything", Arc::clone(column))], 25);
+        let dataset = Dataset::file(&path).unwrap();
+        assert_eq!((dataset.dimension(), read(&dataset, 0, 60)), (8, as_floats.concat()));
+    }
+    let floats = rows(60, 4);
+    write_parquet(&path, vec![("tokens", Arc::clone(&columns[1])), ("anything", lists(&floats))], 25);
+    let dataset = Dataset::file(&path).unwrap();
+    assert_eq!(read(&dataset, 0, 60), floats.concat());
+    assert!(dataset.notes().concat().contains("`tokens`"), "{:?}", dataset.notes());
+}
+
 /// A file with a column of every type that is kept, and some that are not.
 fn shop(path: &Path, ids: Vec<i64>, rows_per_group: usize) {
     let count = ids.len();
@@ -500,11 +528,11 @@ fn bad_files_are_told() {
             parquet("h.parquet", vec![("emb", Arc::new(without_component.finish()))]),
             "row 41 of",
         ),
-        ("text.parquet", parquet("t.parquet", vec![("text", text)]), "(`text`) holds lists of floats"),
+        ("text.parquet", parquet("t.parquet", vec![("text", text)]), "(`text`) holds lists of numbers"),
         ("nan.parquet", parquet("f.parquet", vec![("emb", lists(&data)), ("price", nan)]), "row 12 of"),
         ("long.parquet", parquet("l.parquet", vec![("emb", lists(&data)), ("note", long)]), "row 47 of"),
         ("two.parquet", parquet("2.parquet", vec![("a", lists(&data)), ("b", lists(&data))]), "(`a`, `b`)"),
-        ("integers.parquet", parquet("i.parquet", vec![("n", integers)]), "lists of floats"),
+        ("integers.parquet", parquet("i.parquet", vec![("n", integers)]), "lists of numbers"),
         ("vectors.csv", b"1,2".to_vec(), "no format that Squall reads"),
     ];
     for (name, bytes, part) in table {
