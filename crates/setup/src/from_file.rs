@@ -11,7 +11,7 @@ use squall_core::vector_type::VectorType;
 use squall_core::workload::Workload;
 
 use crate::event::{Event, Events, Phase};
-use crate::{SetupConfig, SetupError};
+use crate::{SetupConfig, SetupError, index};
 
 /// The file's dataset; a dimension that was given must be the file's.
 pub(crate) fn open(settings: &Settings, path: &str) -> Result<Dataset, ConfigError> {
@@ -48,8 +48,15 @@ pub(crate) fn queries(
     workload: Workload,
     notes: &mut Vec<String>,
 ) -> Result<Workload, ConfigError> {
+    let checked = |setting: &str, workload: Workload| -> Result<Workload, ConfigError> {
+        let metric = index::spec(settings, dataset.vector_type(), dataset.dimension())?.metric;
+        match workload.check_queries(dataset.vector_type(), metric) {
+            Ok(()) => Ok(workload),
+            Err(error) => Err(settings.error(setting, error.to_string())),
+        }
+    };
     if settings.text("queries").is_some() {
-        return with_queries(settings, workload, Some(dataset.dimension()), notes);
+        return checked("queries", with_queries(settings, workload, Some(dataset.dimension()), notes)?);
     }
     let Some(beside) = dataset.as_file().and_then(|file| queries_beside(file.path())) else {
         return Ok(workload);
@@ -63,7 +70,7 @@ pub(crate) fn queries(
     }
     notes.push(format!("queries are those of {0}; give `run --queries {0}`, too", beside.display()));
     notes.extend(workload.query_note().map_err(failed)?);
-    Ok(workload)
+    checked("dataset", workload)
 }
 
 /// The neighbours that were given, or that lie beside the dataset's files where those fit.

@@ -34,6 +34,10 @@ pub const MOST_TIES: usize = 1_000;
 /// The largest K, which is also the most hits that Milvus gives.
 pub const MOST_NEIGHBOURS: u32 = 16_384;
 
+/// Vectors are shorter than this, so that the products of two of them stay within 32-bit floats, in
+/// which a server reckons, too.
+pub const MOST_LENGTH: f64 = 1e18;
+
 /// What a truth is the truth of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TruthKey {

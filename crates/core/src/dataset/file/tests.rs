@@ -469,6 +469,9 @@ fn bad_files_are_told() {
     zero[7] = vec![0.0; 8];
     let mut large = data.clone();
     large[9][1] = 1e9;
+    // Finite, and so long that its square is not in 32 bits.
+    let mut huge = data.clone();
+    huge[13][1] = 2e19;
     let parquet = |name: &str, columns: Vec<(&str, ArrayRef)>| {
         let path = directory.path().join(name);
         write_parquet(&path, columns, 20);
@@ -509,6 +512,7 @@ fn bad_files_are_told() {
         ("tiny.fbin", vec![1, 2, 3], "shorter than its header"),
         ("zero.npy", npy("<f4", "(50, 8)", "False", &floats(&zero)), "row 7 of"),
         ("large.npy", npy("<f4", "(50, 8)", "False", &floats(&large)), "row 9 of"),
+        ("huge.npy", npy("<f4", "(50, 8)", "False", &floats(&huge)), "row 13 of"),
         (
             "wide.fbin",
             [1_u32.to_le_bytes(), 40_000_u32.to_le_bytes()]
@@ -586,4 +590,30 @@ fn neighbours_are_read_in_every_format_and_must_be_possible() {
         let error = Neighbours::read(&path(name), file, queries).unwrap_err().to_string();
         assert!(error.contains(part), "{name}: {error}");
     }
+}
+
+#[test]
+fn queries_are_checked_as_they_are_asked() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("queries.fvecs");
+    let mut data = rows(50, 8);
+    data[7] = vec![0.0; 8];
+    data[9][1] = 1e9;
+    data[30][0] = -3e18;
+    fs::write(&path, vecs(&data)).unwrap();
+    let check = |most, vector_type, metric| {
+        FileQueries::check(&path, most, vector_type, metric).map_err(|error| error.to_string())
+    };
+    assert_eq!(check(30, VectorType::Float32, Metric::L2), Ok(()));
+    assert_eq!(check(50, VectorType::Binary, Metric::Hamming), Ok(()));
+    for (vector_type, metric, parts) in [
+        (VectorType::Float32, Metric::Cosine, ["row 7 of", "no direction for metric COSINE"]),
+        (VectorType::Float16, Metric::L2, ["row 9 of", "more than float16 holds"]),
+        (VectorType::BFloat16, Metric::L2, ["row 30 of", "length 3.0e18, and from 1e18 on"]),
+    ] {
+        let error = check(50, vector_type, metric).unwrap_err();
+        assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+    }
+    let error = FileQueries::open(&path, 50).unwrap_err().to_string();
+    assert!(error.contains("row 30 of"), "{error}");
 }
