@@ -12,7 +12,7 @@ use squall_core::dataset::Dataset;
 use squall_core::dataset::file::Neighbours;
 use squall_core::run_config::{number, positive};
 use squall_core::schema::Metric;
-use squall_core::truth::{MOST_NEIGHBOURS, Truth, TruthKey, file, queries};
+use squall_core::truth::{MOST_NEIGHBOURS, Origin, Truth, TruthKey, file, queries};
 use squall_core::workload::Workload;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -88,6 +88,14 @@ impl TruthConfig {
             filtered: rows <= MOST_ROWS_UNASKED || asked,
             notes,
             threads,
+        })
+    }
+
+    /// Where the truth that is wanted comes from.
+    fn origin(&self) -> Origin {
+        self.given.as_ref().map_or_else(Origin::default, |given| Origin {
+            given: Some(given.id()),
+            without_pairs: !self.filtered,
         })
     }
 
@@ -171,6 +179,7 @@ struct Job {
 
 impl TruthTask {
     /// Looks whether the truth is there, and if not, whether it could be stored. Nothing is left of that.
+    /// One of another [`Origin`] than is wanted is not what is sought, and will be replaced.
     ///
     /// # Errors
     /// When what is there is no truth, or there is no room.
@@ -185,7 +194,8 @@ impl TruthTask {
             Err(reason) => return Ok(Self(State::Settled(TruthReport::None { reason: reason.clone() }))),
         };
         let key = TruthKey::new(&dataset.id(), rows, metric, &config.workload, k);
-        if let Some(truth) = Truth::read(&config.data, &key)? {
+        let found = Truth::read(&config.data, &key)?;
+        if let Some(truth) = found.filter(|truth| truth.origin().serves(&config.origin())) {
             let (id, path) = (key.id(), file::path(&config.data, &key));
             let queries = truth.answers().len();
             return Ok(Self(State::Settled(TruthReport::Found { id, path, k, queries })));
