@@ -73,6 +73,9 @@ impl TruthConfig {
         let mut notes = Vec::new();
         let workload = from_file::queries(settings, dataset, workload, &mut notes)?;
         let given = from_file::neighbours(settings, dataset, rows, &workload, &mut notes)?;
+        if k > 0 {
+            notes.extend(unanswerable(dataset, &workload));
+        }
         let neighbours = match &given {
             // However many rows there are, what is given costs nothing.
             Some(given) if k > 0 => {
@@ -111,6 +114,24 @@ fn neighbours(text: &str) -> Result<u32, String> {
         Ok(k) if k <= MOST_NEIGHBOURS => Ok(k),
         _ => Err(format!("`{text}` is not a number of neighbours from 0 to {MOST_NEIGHBOURS}")),
     }
+}
+
+/// What a user should know of filters that the rows lack a field for; whether a row can be read is found
+/// out later.
+fn unanswerable(dataset: &Dataset, workload: &Workload) -> Option<String> {
+    let no_rows = dataset.scalars(0, 0).ok()?;
+    let mut lacking: Vec<&str> = Vec::new();
+    for error in workload.filters.iter().filter_map(|filter| filter.matching(&no_rows).err()) {
+        if !lacking.contains(&error.field) {
+            lacking.push(error.field);
+        }
+    }
+    (!lacking.is_empty()).then(|| {
+        let fields = lacking.iter().map(|field| format!("`{field}`")).collect::<Vec<_>>().join(" and ");
+        format!(
+            "the dataset lacks {fields} as the workload's filters read them: filtered pairs that do have no truth, and `run` cannot ask them (FILTERED_QUERY_WEIGHT=0)"
+        )
+    })
 }
 
 fn cores() -> usize {
