@@ -15,6 +15,8 @@ use crate::schema::{FieldType, IndexSpec};
 const CHUNK: u64 = 4_096;
 /// Chunks read at most: up to CHUNK × CHUNKS rows everything is counted, above it estimated.
 const CHUNKS: u64 = 256;
+/// Numbers of a field that are kept for their median: beyond, every second, fourth, eighth … one.
+const SAMPLED_AT_MOST: usize = 65_536;
 /// Distinct values of a field that are told apart; a field with more has its number of values alone
 /// said to be more.
 const DISTINCT_AT_MOST: usize = 64;
@@ -65,7 +67,8 @@ pub enum Distribution {
     Numbers {
         /// The smallest.
         min: f64,
-        /// The value that half of them are at or below.
+        /// The value that half of them are at or below; above 65,536 rows that of some of them, evenly
+        /// spread.
         p50: f64,
         /// Their mean.
         mean: f64,
@@ -207,7 +210,7 @@ impl FieldFigures {
 /// What was read of a field.
 #[derive(Debug, Default)]
 struct Reading {
-    numbers: Vec<f64>,
+    numbers: Numbers,
     texts: Vec<(String, u64)>,
     too_many: bool,
     rows: u64,
@@ -224,11 +227,11 @@ impl Reading {
             Values::Int64(values) => self.add_integers(values.iter().copied()),
             Values::Float(values) => {
                 self.bytes += 4 * values.len() as u64;
-                self.numbers.extend(values.iter().map(|x| f64::from(*x)));
+                values.iter().for_each(|x| self.numbers.add(f64::from(*x)));
             }
             Values::Double(values) => {
                 self.bytes += 8 * values.len() as u64;
-                self.numbers.extend(values);
+                values.iter().for_each(|x| self.numbers.add(*x));
             }
             Values::Bool(values) => {
                 self.bytes += values.len() as u64;
@@ -252,7 +255,7 @@ impl Reading {
         for value in values {
             // A negative number is carried as the unsigned one of 64 bits.
             self.bytes += varint_bytes(value as u64);
-            self.numbers.push(value as f64);
+            self.numbers.add(value as f64);
         }
     }
 
@@ -277,13 +280,54 @@ impl Reading {
                 self.texts.into_iter().map(|(text, count)| (text, share(count))).collect(),
             ));
         }
-        let middle = self.numbers.len().checked_sub(1)? / 2;
-        let mean = self.numbers.iter().sum::<f64>() / self.numbers.len() as f64;
-        let (min, max) = self
-            .numbers
-            .iter()
-            .fold((f64::INFINITY, f64::NEG_INFINITY), |(min, max), x| (min.min(*x), max.max(*x)));
-        let (_, p50, _) = self.numbers.select_nth_unstable_by(middle, f64::total_cmp);
+        self.numbers.distribution()
+    }
+}
+
+/// Numbers in little memory: sums of all, and of them a sample.
+#[derive(Debug)]
+struct Numbers {
+    count: u64,
+    sum: f64,
+    min: f64,
+    max: f64,
+    /// Each number whose place is a multiple of `step`.
+    sample: Vec<f64>,
+    step: u64,
+}
+
+impl Default for Numbers {
+    fn default() -> Self {
+        let (min, max) = (f64::INFINITY, f64::NEG_INFINITY);
+        Self { count: 0, sum: 0.0, min, max, sample: Vec::new(), step: 1 }
+    }
+}
+
+impl Numbers {
+    fn add(&mut self, value: f64) {
+        if self.count.is_multiple_of(self.step) {
+            if self.sample.len() == SAMPLED_AT_MOST {
+                let mut place = 0;
+                self.sample.retain(|_| {
+                    place += 1;
+                    place % 2 == 1
+                });
+                self.step *= 2;
+            }
+            if self.count.is_multiple_of(self.step) {
+                self.sample.push(value);
+            }
+        }
+        self.count += 1;
+        self.sum += value;
+        self.min = self.min.min(value);
+        self.max = self.max.max(value);
+    }
+
+    fn distribution(mut self) -> Option<Distribution> {
+        let middle = self.sample.len().checked_sub(1)? / 2;
+        let (_, p50, _) = self.sample.select_nth_unstable_by(middle, f64::total_cmp);
+        let (min, max, mean) = (self.min, self.max, self.sum / self.count as f64);
         Some(Distribution::Numbers { min, p50: *p50, mean, max })
     }
 }
@@ -455,6 +499,20 @@ mod tests {
         };
         assert!(*max > 49_000_000.0, "the last rows are seen, too: {max}");
         assert!(described.to_string().contains("estimated from 1048576 rows"));
+    }
+
+    #[test]
+    fn many_numbers_take_the_memory_of_a_sample() {
+        let mut numbers = Numbers::default();
+        // Every number below a million once, in another order.
+        (0..1_000_000_u64).for_each(|i| numbers.add((i * 7_919 % 1_000_000) as f64));
+        assert!((SAMPLED_AT_MOST / 2..=SAMPLED_AT_MOST).contains(&numbers.sample.len()));
+        let Some(Distribution::Numbers { min, p50, mean, max }) = numbers.distribution() else {
+            panic!("these are numbers")
+        };
+        assert_eq!((min, mean, max), (0.0, 499_999.5, 999_999.0));
+        assert!((p50 - 500_000.0).abs() < 10_000.0, "{p50}");
+        assert_eq!(Numbers::default().distribution(), None);
     }
 
     #[test]

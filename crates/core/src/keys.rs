@@ -341,7 +341,7 @@ pub static KEYS: &[Key] = &[
         name: "metric",
         default: Some("L2"),
         read_by: ReadBy::Setup,
-        help: "L2, IP or COSINE",
+        help: "L2, IP or COSINE; of binary vectors HAMMING (their default) or JACCARD",
         value: "METRIC",
         heading: "Index",
         ..BASE
@@ -376,7 +376,7 @@ pub static KEYS: &[Key] = &[
         name: "ground-truth",
         default: Some("100"),
         read_by: ReadBy::Setup,
-        help: "Exact neighbours of each hot, each filtered and every tenth rare query, so that runs can tell recall; 0 makes none",
+        help: "Exact neighbours of each hot, each filtered and every tenth rare query, so that runs can tell recall; 0 makes none. Above 1,000,000 rows made only when asked for",
         value: "K",
         heading: "Truth",
         ..BASE

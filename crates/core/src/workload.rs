@@ -13,7 +13,9 @@ use crate::dataset::reference::unit_vector;
 use crate::dataset::{Clustered, Dataset, DatasetError};
 use crate::filter::{Filter, reference_filters};
 use crate::identity::hash_of;
+use crate::schema::Metric;
 use crate::stream::{Field, stream};
+use crate::vector_type::VectorType;
 
 /// What kind of query a class asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -114,8 +116,24 @@ impl Workload {
     }
 
     fn file_queries(&self, path: &Path) -> Result<FileQueries, DatasetError> {
-        let all = QueryKind::ALL.into_iter().map(|kind| u64::from(self.queries(kind))).sum();
-        Ok(FileQueries::open(path, all)?)
+        Ok(FileQueries::open(path, self.all_queries())?)
+    }
+
+    /// Queries of all kinds.
+    fn all_queries(&self) -> u64 {
+        QueryKind::ALL.into_iter().map(|kind| u64::from(self.queries(kind))).sum()
+    }
+
+    /// Checks that the queries of a file can be asked of vectors of that type by that metric; those that
+    /// are drawn can.
+    ///
+    /// # Errors
+    /// The first query that cannot, by its row in the file.
+    pub fn check_queries(&self, vector_type: VectorType, metric: Metric) -> Result<(), DatasetError> {
+        match &self.query_file {
+            Some(path) => Ok(FileQueries::check(path, self.all_queries(), vector_type, metric)?),
+            None => Ok(()),
+        }
     }
 
     /// What a user should know of the queries of a file: that several share a vector.
@@ -125,7 +143,7 @@ impl Workload {
     pub fn query_note(&self) -> Result<Option<String>, DatasetError> {
         let Some(path) = &self.query_file else { return Ok(None) };
         let held = self.file_queries(path)?.distinct();
-        let all: u64 = QueryKind::ALL.into_iter().map(|kind| u64::from(self.queries(kind))).sum();
+        let all = self.all_queries();
         Ok((held < all).then(|| {
             format!(
                 "the workload asks {all} queries and takes {held} vectors from {}: several queries share a vector",

@@ -9,9 +9,11 @@ use squall_core::dataset::file::{Neighbours, queries_beside, truth_beside};
 use squall_core::run_config::{parse_dimension, with_queries};
 use squall_core::vector_type::VectorType;
 use squall_core::workload::Workload;
+use tokio_util::sync::CancellationToken;
 
 use crate::event::{Event, Events, Phase};
-use crate::{SetupConfig, SetupError};
+use crate::truth::judge_given;
+use crate::{SetupConfig, SetupError, index};
 
 /// The file's dataset; a dimension that was given must be the file's.
 pub(crate) fn open(settings: &Settings, path: &str) -> Result<Dataset, ConfigError> {
@@ -48,8 +50,15 @@ pub(crate) fn queries(
     workload: Workload,
     notes: &mut Vec<String>,
 ) -> Result<Workload, ConfigError> {
+    let checked = |setting: &str, workload: Workload| -> Result<Workload, ConfigError> {
+        let metric = index::spec(settings, dataset.vector_type(), dataset.dimension())?.metric;
+        match workload.check_queries(dataset.vector_type(), metric) {
+            Ok(()) => Ok(workload),
+            Err(error) => Err(settings.error(setting, error.to_string())),
+        }
+    };
     if settings.text("queries").is_some() {
-        return with_queries(settings, workload, Some(dataset.dimension()), notes);
+        return checked("queries", with_queries(settings, workload, Some(dataset.dimension()), notes)?);
     }
     let Some(beside) = dataset.as_file().and_then(|file| queries_beside(file.path())) else {
         return Ok(workload);
@@ -63,7 +72,7 @@ pub(crate) fn queries(
     }
     notes.push(format!("queries are those of {0}; give `run --queries {0}`, too", beside.display()));
     notes.extend(workload.query_note().map_err(failed)?);
-    Ok(workload)
+    checked("dataset", workload)
 }
 
 /// The neighbours that were given, or that lie beside the dataset's files where those fit.
@@ -104,25 +113,27 @@ pub(crate) fn neighbours(
     Neighbours::read(&path, file, count).map(Some).map_err(|error| failed(error.to_string()))
 }
 
-/// Looks at every row of a file that will be sent; datasets that are made need no look.
+/// Looks at every row of a file that will be sent, and at the neighbours that were given for its queries;
+/// datasets that are made need no look.
 pub(crate) async fn check(config: &SetupConfig, events: &Events) -> Result<(), SetupError> {
     if config.dataset.as_file().is_none() {
         return Ok(());
     }
     let started = std::time::Instant::now();
     events.send(Event::Started { phase: Phase::Check, total: config.rows });
-    // Dropped with this future, which ends the look when setup is interrupted.
-    let (asked, answer) = tokio::sync::oneshot::channel::<()>();
+    // Cancelled when this future is dropped, which ends the look when setup is interrupted.
+    let cancel = CancellationToken::new();
+    let _stop = cancel.clone().drop_guard();
     let (dataset, rows, metric) = (config.dataset.clone(), config.rows, config.index.metric);
-    let progress = events.clone();
-    let look = tokio::task::spawn_blocking(move || {
+    let (truth, progress) = (config.truth.clone(), events.clone());
+    let look = tokio::task::spawn_blocking(move || -> Result<(), SetupError> {
         dataset.check(rows, metric, &|done| {
             progress.progress(Phase::Check, done);
-            !asked.is_closed()
-        })
+            !cancel.is_cancelled()
+        })?;
+        Ok(judge_given(&truth, &dataset, rows, metric, &cancel)?)
     });
     look.await.expect("looking at rows does not panic and the pool outlives setup")?;
-    drop(answer);
     events.send(Event::Finished { phase: Phase::Check, took: started.elapsed() });
     Ok(())
 }

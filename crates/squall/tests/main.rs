@@ -15,6 +15,7 @@ mod sandbox_flow;
 mod scenarios;
 mod service_time;
 mod setup_broken_off;
+mod setup_datasets;
 mod setup_refused;
 mod setup_verify;
 mod shards;

@@ -16,13 +16,15 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 
-use super::{Answer, Truth, TruthKey};
+use super::{Answer, Origin, Truth, TruthKey};
 use crate::parquet_metadata::check_places;
 use crate::run_dir::{RunDirError, write_aside};
 use crate::workload::QueryKind;
 
 /// Name of the metadata entry that holds the key as JSON.
 const KEY: &str = "squall.truth";
+/// Name of the one that holds the origin as JSON, where that is not a search for all of it.
+const ORIGIN: &str = "squall.origin";
 
 /// Why truth could not be stored or read.
 #[derive(Debug, thiserror::Error)]
@@ -161,16 +163,20 @@ fn schema() -> SchemaRef {
 fn encode(truth: &Truth) -> Result<Vec<u8>, parquet::errors::ParquetError> {
     let key = truth.key();
     let words = |name: &str, value: String| KeyValue::new(name.to_owned(), value);
+    let mut entries = vec![
+        words(KEY, serde_json::to_string(key).expect("plain data serialises")),
+        words("squall.dataset", key.dataset.clone()),
+        words("squall.rows", key.rows.to_string()),
+        words("squall.metric", key.metric.to_string()),
+        words("squall.k", key.k.to_string()),
+    ];
+    if *truth.origin() != Origin::default() {
+        entries.push(words(ORIGIN, serde_json::to_string(truth.origin()).expect("plain data serialises")));
+    }
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
         .set_created_by(format!("squall {}", env!("CARGO_PKG_VERSION")))
-        .set_key_value_metadata(Some(vec![
-            words(KEY, serde_json::to_string(key).expect("plain data serialises")),
-            words("squall.dataset", key.dataset.clone()),
-            words("squall.rows", key.rows.to_string()),
-            words("squall.metric", key.metric.to_string()),
-            words("squall.k", key.k.to_string()),
-        ]))
+        .set_key_value_metadata(Some(entries))
         .build();
     let mut bytes = Vec::new();
     let mut writer = ArrowWriter::try_new(&mut bytes, schema(), Some(properties))?;
@@ -208,10 +214,13 @@ fn decode(file: File, key: &TruthKey) -> Result<Truth, String> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| error.to_string())?;
     check_places(builder.metadata())?;
     let metadata = builder.metadata().file_metadata().key_value_metadata();
-    let stored = metadata
-        .and_then(|entries| entries.iter().find(|entry| entry.key == KEY))
-        .and_then(|entry| entry.value.as_deref())
-        .ok_or_else(|| format!("its metadata has no {KEY}"))?;
+    let text = |name: &str| {
+        let entry = metadata.and_then(|entries| entries.iter().find(|entry| entry.key == name));
+        entry.and_then(|entry| entry.value.as_deref())
+    };
+    let stored = text(KEY).ok_or_else(|| format!("its metadata has no {KEY}"))?;
+    let origin = text(ORIGIN).map_or(Ok(Origin::default()), serde_json::from_str);
+    let origin = origin.map_err(|error| format!("{ORIGIN}: {error}"))?;
     let stored: TruthKey = serde_json::from_str(stored).map_err(|error| format!("{KEY}: {error}"))?;
     if stored != *key {
         return Err(format!("it is the truth {} of {}, not {}", stored.id(), stored.dataset, key.id()));
@@ -220,7 +229,7 @@ fn decode(file: File, key: &TruthKey) -> Result<Truth, String> {
     for batch in builder.build().map_err(|error| error.to_string())? {
         read_batch(&batch.map_err(|error| error.to_string())?, &mut answers)?;
     }
-    Truth::new(stored, answers)
+    Ok(Truth::new(stored, answers)?.with_origin(origin))
 }
 
 fn read_batch(batch: &RecordBatch, answers: &mut Vec<Answer>) -> Result<(), String> {
@@ -286,6 +295,21 @@ mod tests {
         assert_eq!(found.recall(QueryKind::Common, 1, &[9], 3), None);
         assert_eq!(Truth::read(data.path(), &TruthKey { rows: 99, ..key() }).unwrap(), None);
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "nothing is left aside");
+    }
+
+    #[test]
+    fn a_truth_says_where_it_comes_from_and_whom_it_serves() {
+        let data = tempfile::tempdir().unwrap();
+        let given = |id: &str| Origin { given: Some(id.to_owned()), without_pairs: false };
+        let without_pairs = Origin { without_pairs: true, ..given("a") };
+        for origin in [Origin::default(), given("a"), without_pairs.clone()] {
+            let truth = truth().with_origin(origin.clone());
+            truth.write(data.path()).unwrap();
+            assert_eq!(Truth::read(data.path(), &key()).unwrap(), Some(truth));
+            assert!(origin.serves(&origin));
+        }
+        assert!(given("a").serves(&without_pairs) && !without_pairs.serves(&given("a")));
+        assert!(!given("a").serves(&given("b")) && !given("a").serves(&Origin::default()));
     }
 
     #[test]

@@ -34,6 +34,10 @@ pub const MOST_TIES: usize = 1_000;
 /// The largest K, which is also the most hits that Milvus gives.
 pub const MOST_NEIGHBOURS: u32 = 16_384;
 
+/// Vectors are shorter than this, so that the products of two of them stay within 32-bit floats, in
+/// which a server reckons, too.
+pub const MOST_LENGTH: f64 = 1e18;
+
 /// What a truth is the truth of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TruthKey {
@@ -77,10 +81,30 @@ pub fn queries(workload: &Workload) -> Vec<(QueryKind, u32)> {
         .collect()
 }
 
+/// Where the answers of a truth come from. It is no part of the key: whoever asks for a truth (`run`)
+/// knows the question alone, so there is one truth of a key, and whoever makes it looks whether the one
+/// that is there is what was wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// [`crate::dataset::file::Neighbours::id`] of what was given for queries without a filter; `None`
+    /// where those were sought, too.
+    pub given: Option<String>,
+    /// Whether filtered pairs were left out.
+    pub without_pairs: bool,
+}
+
+impl Origin {
+    /// Whether a truth of this origin is what is wanted: the same neighbours, and at least the pairs.
+    pub fn serves(&self, wanted: &Origin) -> bool {
+        self.given == wanted.given && (wanted.without_pairs || !self.without_pairs)
+    }
+}
+
 /// The exact nearest rows of a workload's queries.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Truth {
     key: TruthKey,
+    origin: Origin,
     answers: Vec<Answer>,
     index: HashMap<(QueryKind, u32), usize>,
 }
@@ -101,7 +125,18 @@ impl Truth {
                 return Err(format!("{} query {} is there twice", answer.kind, answer.query));
             }
         }
-        Ok(Self { key, answers, index })
+        Ok(Self { key, origin: Origin::default(), answers, index })
+    }
+
+    /// The same with another origin than a search for all of it.
+    #[must_use]
+    pub fn with_origin(self, origin: Origin) -> Self {
+        Self { origin, ..self }
+    }
+
+    /// Where the answers come from.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     /// What it is the truth of.

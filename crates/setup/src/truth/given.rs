@@ -1,33 +1,30 @@
 //! Truth that comes with a dataset's files: which rows are nearest is taken from there, how near they
 //! are is reckoned.
 
-use squall_core::dataset::Dataset;
 use squall_core::dataset::file::Neighbours;
-use squall_core::schema::Metric;
 use squall_core::truth::Answer;
 use squall_core::workload::QueryVectors;
 
-use super::GroundTruthError;
 use super::query::{Query, norm};
 use super::scan::{cost, distance};
+use super::{GroundTruthError, Search};
 
 /// How far a cost may fall from one neighbour to the next, as a part of it: what reckoning in 32 bits
 /// explains. Distances of another metric fall by more.
 const FALL: f64 = 1e-3;
 
-/// The answers to `queries` without a filter, each with its `k` first given neighbours.
+/// The answers to `queries` without a filter, each with its first given neighbours.
 ///
 /// # Errors
-/// When a row cannot be read, or the neighbours of a query are not in the order of their distances.
+/// When a row cannot be read, the neighbours of a query are not in the order of their distances, and when
+/// it was cancelled.
 pub(super) fn answers(
-    dataset: &Dataset,
-    rows: u64,
-    metric: Metric,
-    k: u32,
+    search: &Search<'_>,
     queries: &[Query],
     vectors: &QueryVectors,
     given: &Neighbours,
 ) -> Result<Vec<Answer>, GroundTruthError> {
+    let Search { dataset, rows, metric, k, cancel, .. } = *search;
     let lists: Vec<(u64, &[i64])> = queries
         .iter()
         .map(|query| {
@@ -46,6 +43,9 @@ pub(super) fn answers(
     let mut row_vector = vec![0.0_f32; dataset.dimension() as usize];
     let mut query_vector = row_vector.clone();
     for same in wanted.chunk_by(|a, b| a.0 == b.0) {
+        if cancel.is_cancelled() {
+            return Err(GroundTruthError::Cancelled);
+        }
         dataset.vectors(same[0].0 as u64, &mut row_vector)?;
         let row_norm = norm(&row_vector);
         for &(_, query, place) in same {

@@ -24,7 +24,7 @@ use squall_core::dataset::file::Neighbours;
 use squall_core::dataset::{Dataset, DatasetError};
 use squall_core::filter::FilterError;
 use squall_core::schema::Metric;
-use squall_core::truth::{Answer, Truth, TruthError, TruthKey};
+use squall_core::truth::{Answer, Origin, Truth, TruthError, TruthKey};
 use squall_core::workload::{QueryVectors, Workload};
 use tokio_util::sync::CancellationToken;
 
@@ -113,7 +113,37 @@ fn given_truth(
     let vectors = QueryVectors::new(workload)?;
     let answers = search.given(answerable(dataset, rows, workload)?, &vectors, given, filtered)?;
     let key = TruthKey::new(&dataset.id(), rows, metric, workload, k);
-    Truth::new(key, answers).map_err(GroundTruthError::Inconsistent)
+    let truth = Truth::new(key, answers).map_err(GroundTruthError::Inconsistent)?;
+    Ok(truth.with_origin(Origin { given: Some(given.id()), without_pairs: !filtered }))
+}
+
+/// Judges the neighbours that were given, where any were, before anything is made: whether those of each
+/// query are in the order of their distances.
+///
+/// # Errors
+/// When they are not, a row cannot be read, and when it was cancelled.
+pub(crate) fn judge_given(
+    config: &TruthConfig,
+    dataset: &Dataset,
+    rows: u64,
+    metric: Metric,
+    cancel: &CancellationToken,
+) -> Result<(), GroundTruthError> {
+    let (Some(given), Ok(k)) = (&config.given, &config.neighbours) else { return Ok(()) };
+    let (workload, threads) = (&config.workload, config.threads);
+    let search = Search {
+        dataset,
+        rows,
+        filters: &workload.filters,
+        metric,
+        k: *k,
+        threads,
+        progress: &|_| {},
+        cancel,
+    };
+    let mut queries = query::of_workload(workload);
+    queries.retain(|query| query.filter.is_none());
+    given::answers(&search, &queries, &QueryVectors::new(workload)?, given).map(drop)
 }
 
 /// The queries of the workload that these rows can answer: pairs whose filter they cannot have no truth,
@@ -164,8 +194,7 @@ impl Search<'_> {
     ) -> Result<Vec<Answer>, GroundTruthError> {
         let (plain, pairs): (Vec<Query>, Vec<Query>) =
             queries.into_iter().partition(|query| query.filter.is_none());
-        let Self { dataset, rows, metric, k, .. } = *self;
-        let mut answers = given::answers(dataset, rows, metric, k, &plain, vectors, given)?;
+        let mut answers = given::answers(self, &plain, vectors, given)?;
         if filtered && !pairs.is_empty() {
             answers.extend(self.made(&pairs, vectors)?);
         }

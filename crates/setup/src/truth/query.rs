@@ -1,6 +1,6 @@
 //! The queries of a scan: their vectors as the rows of matrices, those of one filter together.
 
-use squall_core::truth::queries;
+use squall_core::truth::{MOST_LENGTH, queries};
 use squall_core::workload::{QueryKind, Workload};
 
 use super::GroundTruthError;
@@ -85,7 +85,7 @@ pub(super) fn norm(vector: &[f32]) -> f64 {
 
 /// Whether products with a vector of that length stay within f32.
 pub(super) fn has_distances(norm: f64) -> bool {
-    norm.is_finite() && norm < 1e18
+    norm.is_finite() && norm < MOST_LENGTH
 }
 
 /// The inner product, in f64.
@@ -99,6 +99,9 @@ pub(super) fn squared_distance(a: &[f32], b: &[f32]) -> f64 {
 }
 
 /// The sum of `term` over the components, in eight lanes that the compiler makes vectors of.
+///
+/// Of our own because what is stored must be exact: the crates that reckon for us (ndarray, matrixmultiply)
+/// sum the products of 32-bit floats in 32 bits, or want a copy of both vectors in f64.
 fn sum(a: &[f32], b: &[f32], term: impl Fn(f64, f64) -> f64) -> f64 {
     let mut lanes = [0.0_f64; 8];
     let (a, a_rest) = a.as_chunks::<8>();

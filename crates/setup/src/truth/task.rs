@@ -12,7 +12,7 @@ use squall_core::dataset::Dataset;
 use squall_core::dataset::file::Neighbours;
 use squall_core::run_config::{number, positive};
 use squall_core::schema::Metric;
-use squall_core::truth::{MOST_NEIGHBOURS, Truth, TruthKey, file, queries};
+use squall_core::truth::{MOST_NEIGHBOURS, Origin, Truth, TruthKey, file, queries};
 use squall_core::workload::Workload;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -73,6 +73,9 @@ impl TruthConfig {
         let mut notes = Vec::new();
         let workload = from_file::queries(settings, dataset, workload, &mut notes)?;
         let given = from_file::neighbours(settings, dataset, rows, &workload, &mut notes)?;
+        if k > 0 {
+            notes.extend(unanswerable(dataset, &workload));
+        }
         let neighbours = match &given {
             // However many rows there are, what is given costs nothing.
             Some(given) if k > 0 => {
@@ -91,6 +94,14 @@ impl TruthConfig {
         })
     }
 
+    /// Where the truth that is wanted comes from.
+    fn origin(&self) -> Origin {
+        self.given.as_ref().map_or_else(Origin::default, |given| Origin {
+            given: Some(given.id()),
+            without_pairs: !self.filtered,
+        })
+    }
+
     /// No truth, because of `reason`.
     pub fn none(mut self, reason: &str) -> Self {
         self.neighbours = Err(reason.to_owned());
@@ -103,6 +114,24 @@ fn neighbours(text: &str) -> Result<u32, String> {
         Ok(k) if k <= MOST_NEIGHBOURS => Ok(k),
         _ => Err(format!("`{text}` is not a number of neighbours from 0 to {MOST_NEIGHBOURS}")),
     }
+}
+
+/// What a user should know of filters that the rows lack a field for; whether a row can be read is found
+/// out later.
+fn unanswerable(dataset: &Dataset, workload: &Workload) -> Option<String> {
+    let no_rows = dataset.scalars(0, 0).ok()?;
+    let mut lacking: Vec<&str> = Vec::new();
+    for error in workload.filters.iter().filter_map(|filter| filter.matching(&no_rows).err()) {
+        if !lacking.contains(&error.field) {
+            lacking.push(error.field);
+        }
+    }
+    (!lacking.is_empty()).then(|| {
+        let fields = lacking.iter().map(|field| format!("`{field}`")).collect::<Vec<_>>().join(" and ");
+        format!(
+            "the dataset lacks {fields} as the workload's filters read them: filtered pairs that do have no truth, and `run` cannot ask them (FILTERED_QUERY_WEIGHT=0)"
+        )
+    })
 }
 
 fn cores() -> usize {
@@ -171,6 +200,7 @@ struct Job {
 
 impl TruthTask {
     /// Looks whether the truth is there, and if not, whether it could be stored. Nothing is left of that.
+    /// One of another [`Origin`] than is wanted is not what is sought, and will be replaced.
     ///
     /// # Errors
     /// When what is there is no truth, or there is no room.
@@ -185,7 +215,8 @@ impl TruthTask {
             Err(reason) => return Ok(Self(State::Settled(TruthReport::None { reason: reason.clone() }))),
         };
         let key = TruthKey::new(&dataset.id(), rows, metric, &config.workload, k);
-        if let Some(truth) = Truth::read(&config.data, &key)? {
+        let found = Truth::read(&config.data, &key)?;
+        if let Some(truth) = found.filter(|truth| truth.origin().serves(&config.origin())) {
             let (id, path) = (key.id(), file::path(&config.data, &key));
             let queries = truth.answers().len();
             return Ok(Self(State::Settled(TruthReport::Found { id, path, k, queries })));

@@ -229,7 +229,9 @@ fn given_neighbours_make_the_truth_that_a_scan_makes() {
         let cancel = CancellationToken::new();
         given_truth(&dataset, 500, &workload, Metric::L2, 10, (&neighbours, true), 2, &|_| {}, &cancel)
     };
-    assert_eq!(given(&lists).unwrap(), scanned);
+    let truth = given(&lists).unwrap();
+    assert_eq!((truth.key(), truth.answers()), (scanned.key(), scanned.answers()));
+    assert!(truth.origin().given.is_some() && !truth.origin().serves(scanned.origin()));
 
     lists[3].reverse();
     let words = given(&lists).unwrap_err().to_string();

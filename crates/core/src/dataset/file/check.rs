@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use super::FileDataset;
 use super::error::{FileError, RowProblem};
 use crate::schema::Metric;
+use crate::truth::MOST_LENGTH;
 use crate::vector_type::VectorType;
 
 /// Bytes of vectors looked at at a time.
@@ -83,7 +84,7 @@ impl Pass<'_> {
         let dimension = self.file.dimension() as usize;
         vectors.resize(count as usize * dimension, 0.0);
         self.file.vectors(first, vectors)?;
-        for (row, vector) in (first..).zip(vectors.chunks_exact_mut(dimension)) {
+        for (row, vector) in (first..).zip(vectors.chunks_exact(dimension)) {
             if let Some(problem) = self.problem(vector) {
                 return Err(FileError::row(self.file.path(), row, problem));
             }
@@ -95,27 +96,36 @@ impl Pass<'_> {
         Ok(())
     }
 
-    fn problem(&self, vector: &mut [f32]) -> Option<RowProblem> {
-        let not_finite = |vector: &[f32]| {
-            // A sum of products with 0 is 0 unless one of them is not finite; it has no branches.
-            let sum: f32 = vector.iter().map(|x| x * 0.0).sum();
-            (sum != 0.0).then(|| vector.iter().position(|x| !x.is_finite())).flatten()
-        };
-        if let Some(component) = not_finite(vector) {
+    fn problem(&self, vector: &[f32]) -> Option<RowProblem> {
+        let mut squares = sum_of_squares(vector);
+        if let Some(component) = not_finite(vector, squares) {
             return Some(RowProblem::NotFinite { component, value: vector[component] });
         }
         if self.vector_type != VectorType::Float32 {
             let vector_type = self.vector_type;
             let mut held = vector.to_vec();
             vector_type.round(&mut held);
-            if let Some(component) = not_finite(&held) {
+            squares = sum_of_squares(&held);
+            if let Some(component) = not_finite(&held, squares) {
                 return Some(RowProblem::Overflow { component, value: vector[component], vector_type });
             }
-            vector.copy_from_slice(&held);
         }
-        if self.metric == Metric::Cosine && vector.iter().all(|x| *x == 0.0) {
+        if squares.sqrt() >= MOST_LENGTH {
+            return Some(RowProblem::TooLong { length: squares.sqrt() });
+        }
+        if self.metric == Metric::Cosine && squares == 0.0 {
             return Some(RowProblem::Zero { metric: self.metric });
         }
         None
     }
+}
+
+/// In 64 bits, in which no sum of squares of 32-bit floats overflows.
+fn sum_of_squares(vector: &[f32]) -> f64 {
+    vector.iter().map(|x| f64::from(*x) * f64::from(*x)).sum()
+}
+
+/// The first component that is no finite number; the sum tells whether there is one.
+fn not_finite(vector: &[f32], squares: f64) -> Option<usize> {
+    (!squares.is_finite()).then(|| vector.iter().position(|x| !x.is_finite())).flatten()
 }

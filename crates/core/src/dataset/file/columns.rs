@@ -5,7 +5,7 @@ use std::path::Path;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
     ArrowPrimitiveType, Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
-    UInt8Type, UInt16Type, UInt32Type,
+    UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
@@ -17,13 +17,24 @@ use crate::schema::FieldType;
 /// Most bytes of a text that Milvus takes.
 pub(super) const LONGEST_TEXT: usize = 65_535;
 
-/// Whether a column holds lists of floats.
-pub(super) fn is_vector(data_type: &DataType) -> bool {
-    let child = match data_type {
-        DataType::List(child) | DataType::LargeList(child) | DataType::FixedSizeList(child, _) => child,
-        _ => return false,
+/// What the lists of a column hold, where that can be a vector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Components {
+    Floats,
+    Integers,
+}
+
+/// What the lists of a column hold; `None` where it holds no lists of numbers.
+pub(super) fn components(data_type: &DataType) -> Option<Components> {
+    let (DataType::List(child) | DataType::LargeList(child) | DataType::FixedSizeList(child, _)) = data_type
+    else {
+        return None;
     };
-    matches!(child.data_type(), DataType::Float16 | DataType::Float32 | DataType::Float64)
+    match child.data_type() {
+        DataType::Float16 | DataType::Float32 | DataType::Float64 => Some(Components::Floats),
+        child if child.is_integer() => Some(Components::Integers),
+        _ => None,
+    }
 }
 
 /// The field that holds a column's values, texts as long as they may be; `None` for what Squall does
@@ -113,14 +124,27 @@ pub(super) fn vectors(
     if let Some(at) = first_null(&values) {
         return problem(at / dimension as usize, RowProblem::NullComponent);
     }
-    Ok(match values.data_type() {
-        DataType::Float16 => {
-            values.as_primitive::<Float16Type>().values().iter().map(|x| x.to_f32()).collect()
-        }
-        DataType::Float64 => {
-            values.as_primitive::<Float64Type>().values().iter().map(|x| *x as f32).collect()
-        }
-        _ => values.as_primitive::<Float32Type>().values().to_vec(),
+    floats(&values).ok_or_else(|| FileError::content(path, "its vectors are no lists of numbers"))
+}
+
+/// Numbers as 32-bit floats; `None` for anything else.
+fn floats(values: &ArrayRef) -> Option<Vec<f32>> {
+    fn each<T: ArrowPrimitiveType>(values: &ArrayRef, value: impl Fn(T::Native) -> f32) -> Vec<f32> {
+        values.as_primitive::<T>().values().iter().map(|x| value(*x)).collect()
+    }
+    Some(match values.data_type() {
+        DataType::Float16 => each::<Float16Type>(values, half::f16::to_f32),
+        DataType::Float32 => values.as_primitive::<Float32Type>().values().to_vec(),
+        DataType::Float64 => each::<Float64Type>(values, |x| x as f32),
+        DataType::Int8 => each::<Int8Type>(values, f32::from),
+        DataType::Int16 => each::<Int16Type>(values, f32::from),
+        DataType::Int32 => each::<Int32Type>(values, |x| x as f32),
+        DataType::Int64 => each::<Int64Type>(values, |x| x as f32),
+        DataType::UInt8 => each::<UInt8Type>(values, f32::from),
+        DataType::UInt16 => each::<UInt16Type>(values, f32::from),
+        DataType::UInt32 => each::<UInt32Type>(values, |x| x as f32),
+        DataType::UInt64 => each::<UInt64Type>(values, |x| x as f32),
+        _ => return None,
     })
 }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::schema::Metric;
+use crate::truth::MOST_LENGTH;
 use crate::vector_type::VectorType;
 
 /// Why a file, or a row of it, cannot be read as vectors.
@@ -115,6 +116,11 @@ pub enum RowProblem {
         /// Its bytes.
         bytes: usize,
     },
+    /// Its vector is so long that distances to it overflow.
+    TooLong {
+        /// How long it is.
+        length: f64,
+    },
     /// The `id` column, which the first rows number, does not number this one.
     Id {
         /// What it says.
@@ -157,6 +163,10 @@ impl std::fmt::Display for RowProblem {
             RowProblem::LongText { field, bytes } => write!(
                 f,
                 "has a `{field}` of {bytes} bytes, more than the 65535 that Milvus takes; shorten it or drop the column"
+            ),
+            RowProblem::TooLong { length } => write!(
+                f,
+                "has a vector of length {length:.1e}, and from {MOST_LENGTH:e} on distances overflow; scale the vectors down or leave the row out"
             ),
             RowProblem::Id { found } => write!(
                 f,

@@ -2,9 +2,12 @@
 //!
 //! A file may be one row group of a million rows (pandas writes it so), so what is kept is not row
 //! groups but blocks of a few rows, and readers that stand within a row group: reading forward costs
-//! each value once, going back costs the row group's beginning again.
+//! each value once, going back costs the row group's beginning again. Threads that take neighbouring
+//! ranges ask for them in any order, which is reading forward, too: blocks that one of them passes over
+//! are kept for the others.
 
 use std::collections::VecDeque;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,11 +17,20 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
-use parquet::file::metadata::PageIndexPolicy;
+use parquet::basic::Compression;
+use parquet::file::metadata::{PageIndexPolicy, RowGroupMetaData};
 
 use super::bytes::FileBytes;
 use super::error::{FileError, RowProblem};
 use crate::parquet_metadata::check_places;
+
+/// Whether the row group's columns can be decompressed: the format has one codec that is not read here.
+fn check_codec(group: &RowGroupMetaData) -> Result<(), &'static str> {
+    if group.columns().iter().any(|column| column.compression() == Compression::LZO) {
+        return Err("it is compressed with LZO; write it with another compression, such as zstd");
+    }
+    Ok(())
+}
 
 /// One or more Parquet files of the same columns.
 #[derive(Clone, Debug)]
@@ -64,6 +76,7 @@ impl Groups {
                 return Err(FileError::content(part, format!("its columns are not those of {first}")));
             }
             for (index, group) in metadata.metadata().row_groups().iter().enumerate() {
+                check_codec(group).map_err(|reason| FileError::content(part, reason))?;
                 let rows = u64::try_from(group.num_rows())
                     .map_err(|_| FileError::content(part, "a row group has a negative number of rows"))?;
                 let (part, first_row) = (opened.parts.len(), opened.rows);
@@ -166,21 +179,31 @@ impl Groups {
     }
 }
 
-/// How many readers stand in the files at once; neighbouring row groups have different ones.
+/// How many locks there are; neighbouring row groups have different ones.
 const LANES: usize = 2;
-/// Blocks kept by each.
+/// Readers that stand in a lane's row groups at once: whoever goes back does not take the place of those
+/// who read forward.
+const CURSORS: usize = 2;
+/// Blocks kept by each lane, apart from those that someone has yet to ask for.
 const KEPT: usize = 8;
+/// Most blocks that someone has yet to ask for.
+const MOST_UNASKED: usize = 32;
 
 /// Some columns of the files, in blocks of rows that are decoded once and kept for a while.
 pub(super) struct Blocks<T> {
     columns: Vec<usize>,
     rows_per_block: u64,
+    /// Blocks kept by each lane at most.
+    most: usize,
     lanes: [Mutex<Lane<T>>; LANES],
 }
 
 struct Lane<T> {
-    cursor: Option<Cursor>,
-    kept: VecDeque<(u64, Arc<T>)>,
+    /// The one that was used last is the last.
+    cursors: VecDeque<Cursor>,
+    kept: VecDeque<Kept<T>>,
+    /// Rows that were read or skipped, which may cost as much.
+    passed: u64,
 }
 
 /// A reader and the row that it reads next.
@@ -188,6 +211,21 @@ struct Cursor {
     group: usize,
     next: u64,
     reader: ParquetRecordBatchReader,
+}
+
+/// A block, and how many of its rows nobody has asked for yet.
+struct Kept<T> {
+    start: u64,
+    unasked: u64,
+    block: Arc<T>,
+}
+
+/// A block by its rows.
+#[derive(Clone, Copy)]
+struct Span {
+    group: usize,
+    start: u64,
+    stop: u64,
 }
 
 impl<T> std::fmt::Debug for Blocks<T> {
@@ -201,13 +239,21 @@ impl<T> std::fmt::Debug for Blocks<T> {
 
 impl<T> Blocks<T> {
     pub(super) fn new(columns: Vec<usize>, rows_per_block: u64) -> Self {
-        let lane = || Mutex::new(Lane { cursor: None, kept: VecDeque::new() });
-        Self { columns, rows_per_block: rows_per_block.max(1), lanes: [lane(), lane()] }
+        let lane = || Mutex::new(Lane { cursors: VecDeque::new(), kept: VecDeque::new(), passed: 0 });
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let most = KEPT + (2 * cores).min(MOST_UNASKED);
+        Self { columns, rows_per_block: rows_per_block.max(1), most, lanes: [lane(), lane()] }
     }
 
     /// The columns.
     pub(super) fn columns(&self) -> &[usize] {
         &self.columns
+    }
+
+    /// Rows that were read or skipped so far.
+    #[cfg(test)]
+    pub(super) fn rows_passed(&self) -> u64 {
+        self.lanes.iter().map(|lane| lane.lock().unwrap().passed).sum()
     }
 
     /// Visits the rows `first .. first + rows` block by block: the block, the first of its rows that
@@ -226,39 +272,51 @@ impl<T> Blocks<T> {
             .ok_or_else(|| FileError::row(groups.path(), groups.rows.max(first), RowProblem::Beyond))?;
         let mut row = first;
         while row < end {
-            let number = groups.group_of(row);
-            let group = groups.groups[number];
-            let start = group.first_row + (row - group.first_row) / self.rows_per_block * self.rows_per_block;
-            let stop = (start + self.rows_per_block).min(group.first_row + group.rows);
-            let block = self.block(groups, number, start, stop, &convert)?;
-            let wanted = stop.min(end) - row;
-            visit(&block, (row - start) as usize, wanted as usize);
+            let span = self.span(groups, groups.group_of(row), row);
+            let wanted = span.stop.min(end) - row;
+            let block = self.block(groups, span, wanted, &convert)?;
+            visit(&block, (row - span.start) as usize, wanted as usize);
             row += wanted;
         }
         Ok(())
     }
 
-    /// The rows `start .. stop`, which are a block.
+    /// The block that holds `row`, which is in that row group.
+    fn span(&self, groups: &Groups, number: usize, row: u64) -> Span {
+        let group = groups.groups[number];
+        let start = group.first_row + (row - group.first_row) / self.rows_per_block * self.rows_per_block;
+        Span { group: number, start, stop: (start + self.rows_per_block).min(group.first_row + group.rows) }
+    }
+
+    /// Whether so few blocks are between `row` and `span` that they can be kept.
+    fn is_near(&self, row: u64, span: Span) -> bool {
+        (span.start - row) / self.rows_per_block < self.most as u64
+    }
+
+    /// The block `span`, of which `wanted` rows are asked for.
     fn block(
         &self,
         groups: &Groups,
-        number: usize,
-        start: u64,
-        stop: u64,
+        span: Span,
+        wanted: u64,
         convert: impl Fn(u64, &RecordBatch) -> Result<T, FileError>,
     ) -> Result<Arc<T>, FileError> {
         let mut lane: MutexGuard<'_, Lane<T>> =
-            self.lanes[number % LANES].lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, block)) = lane.kept.iter().find(|(row, _)| *row == start) {
-            return Ok(Arc::clone(block));
+            self.lanes[span.group % LANES].lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kept) = lane.kept.iter_mut().find(|kept| kept.start == span.start) {
+            kept.unasked = kept.unasked.saturating_sub(wanted);
+            return Ok(Arc::clone(&kept.block));
         }
-        let first_row = groups.groups[number].first_row;
-        let mut cursor = match lane.cursor.take() {
-            Some(cursor) if cursor.group == number && cursor.next <= start => cursor,
-            _ => {
+        let mut cursor = match lane.take_cursor(span) {
+            Some(cursor) => cursor,
+            None => {
+                let first_row = groups.groups[span.group].first_row;
+                // Whoever asks for the row group's beginning may only be slower.
+                let next = if self.is_near(first_row, span) { first_row } else { span.start };
+                lane.passed += next - first_row;
                 let batch = self.rows_per_block as usize;
-                let reader = groups.reader(number, start - first_row, &self.columns, batch)?;
-                Cursor { group: number, next: start, reader }
+                let reader = groups.reader(span.group, next - first_row, &self.columns, batch)?;
+                Cursor { group: span.group, next, reader }
             }
         };
         loop {
@@ -268,19 +326,53 @@ impl<T> Blocks<T> {
                 None => return Err(groups.damaged(row, &"it has fewer rows than it says")),
             };
             cursor.next += batch.num_rows() as u64;
-            if row < start {
-                continue;
-            }
-            if cursor.next != stop {
+            lane.passed += batch.num_rows() as u64;
+            let here = self.span(groups, span.group, row);
+            if here.stop != cursor.next {
                 return Err(groups.damaged(row, &"its columns have different numbers of rows"));
             }
-            let block = Arc::new(convert(row, &batch)?);
-            lane.cursor = Some(cursor);
-            if lane.kept.len() == KEPT {
-                lane.kept.pop_front();
+            if row == span.start {
+                let block = Arc::new(convert(row, &batch)?);
+                lane.keep(here, here.stop - here.start - wanted, Arc::clone(&block), self.most);
+                lane.cursors.push_back(cursor);
+                return Ok(block);
             }
-            lane.kept.push_back((start, Arc::clone(&block)));
-            return Ok(block);
+            // Of what is passed over, as much as fits is kept for those who are behind. What is wrong
+            // with it is theirs to be told.
+            if self.is_near(row, span)
+                && !lane.kept.iter().any(|kept| kept.start == row)
+                && let Ok(block) = convert(row, &batch)
+            {
+                lane.keep(here, here.stop - here.start, Arc::new(block), self.most);
+            }
         }
+    }
+}
+
+impl<T> Lane<T> {
+    /// The reader that comes to that block soonest; without one, room for it.
+    fn take_cursor(&mut self, span: Span) -> Option<Cursor> {
+        let before = |cursor: &Cursor| cursor.group == span.group && cursor.next <= span.start;
+        let places = (0..self.cursors.len()).filter(|place| before(&self.cursors[*place]));
+        if let Some(place) = places.max_by_key(|place| self.cursors[*place].next) {
+            return self.cursors.remove(place);
+        }
+        if self.cursors.len() == CURSORS {
+            self.cursors.pop_front();
+        }
+        None
+    }
+
+    /// Keeps a block instead of one that everybody has had, or instead of the oldest.
+    fn keep(&mut self, span: Span, unasked: u64, block: Arc<T>, most: usize) {
+        if self.kept.len() >= KEPT {
+            let had = self.kept.iter().position(|kept| kept.unasked == 0);
+            match had {
+                Some(place) => drop(self.kept.remove(place)),
+                None if self.kept.len() >= most => drop(self.kept.pop_front()),
+                None => {}
+            }
+        }
+        self.kept.push_back(Kept { start: span.start, unasked, block });
     }
 }

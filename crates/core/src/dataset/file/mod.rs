@@ -7,7 +7,8 @@
 //! ```
 //!
 //! The file is not held in memory: a flat file is read at the row's place, of a Parquet file some
-//! blocks of decoded rows are kept (at most 32 MiB of vectors). The primary key stays the row's number.
+//! blocks of decoded rows are kept (32 MiB of vectors, and 2 MiB for each block that one thread has come
+//! past and another has yet to ask for). The primary key stays the row's number.
 
 mod bytes;
 mod check;

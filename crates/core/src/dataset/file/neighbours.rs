@@ -10,6 +10,7 @@ use super::error::FileError;
 use super::flat::{Element, Flat};
 use super::groups::Groups;
 use super::{FileDataset, ending};
+use crate::identity::hash_of;
 
 /// The neighbours of queries, nearest first; what is given is taken as it is, only checked to be
 /// possible.
@@ -68,6 +69,11 @@ impl Neighbours {
             }
         }
         Ok(Self { path: path.to_owned(), rows: lists })
+    }
+
+    /// What tells these neighbours from others, wherever they stand: 16 hexadecimal characters.
+    pub fn id(&self) -> String {
+        hash_of(&self.rows)
     }
 }
 

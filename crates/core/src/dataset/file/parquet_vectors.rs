@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_schema::Schema;
 
-use super::columns::{is_vector, vectors};
+use super::columns::{Components, components, vectors};
 use super::error::{FileError, RowProblem};
 use super::groups::{Blocks, Groups};
 
@@ -44,6 +44,12 @@ impl ParquetVectors {
         self.dimension
     }
 
+    /// Rows that were read or skipped so far.
+    #[cfg(test)]
+    pub(super) fn rows_passed(&self) -> u64 {
+        self.blocks.rows_passed()
+    }
+
     /// Fills `out` with the vectors of the rows from `first` on.
     pub(super) fn read(&self, first: u64, out: &mut [f32]) -> Result<(), FileError> {
         let dimension = self.dimension as usize;
@@ -63,10 +69,15 @@ impl ParquetVectors {
     }
 }
 
-/// The only column of lists of floats, or the one of them that is named so.
+/// The only column of lists of floats, or the one of them that is named so; where there is none, the
+/// same of lists of whole numbers.
 fn vector_column(schema: &Schema) -> Result<usize, String> {
     let fields = schema.fields();
-    let lists: Vec<usize> = (0..fields.len()).filter(|i| is_vector(fields[*i].data_type())).collect();
+    let of = |kind| (0..fields.len()).filter(move |i| components(fields[*i].data_type()) == Some(kind));
+    let mut lists: Vec<usize> = of(Components::Floats).collect();
+    if lists.is_empty() {
+        lists = of(Components::Integers).collect();
+    }
     let names = |columns: &[usize]| {
         columns.iter().map(|i| format!("`{}`", fields[*i].name())).collect::<Vec<_>>().join(", ")
     };
@@ -74,13 +85,13 @@ fn vector_column(schema: &Schema) -> Result<usize, String> {
         [only] => Ok(only),
         [] => {
             let all: Vec<usize> = (0..fields.len()).collect();
-            Err(format!("none of its columns ({}) holds lists of floats, which vectors are", names(&all)))
+            Err(format!("none of its columns ({}) holds lists of numbers, which vectors are", names(&all)))
         }
         _ => {
             let named = |name: &str| lists.iter().copied().find(|i| fields[*i].name() == name);
             NAMES.into_iter().find_map(named).ok_or_else(|| {
                 format!(
-                    "several of its columns hold lists of floats ({}); name the vectors emb, embedding or vector",
+                    "several of its columns hold lists of numbers ({}); name the vectors emb, embedding or vector",
                     names(&lists)
                 )
             })

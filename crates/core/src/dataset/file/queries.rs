@@ -27,14 +27,22 @@ impl FileQueries {
     /// # Errors
     /// When the file cannot be read, or a query has a component that is no finite number.
     pub fn open(path: &Path, most: u64) -> Result<Self, FileError> {
-        let beside = queries_beside(path);
-        let file = FileDataset::open(beside.as_deref().unwrap_or(path))?;
+        let (file, held) = file(path, most)?;
         let dimension = file.dimension();
-        let held = file.rows().min(most).min(MOST_BYTES / (u64::from(dimension) * 4)).max(1);
         check(&file, VectorType::Float32, held, Metric::L2, &|_| true)?;
         let mut vectors = vec![0.0; held as usize * dimension as usize];
         file.vectors(0, &mut vectors)?;
         Ok(Self { id: file.id(), rows: file.rows(), dimension, vectors: vectors.into() })
+    }
+
+    /// Checks that the queries that [`FileQueries::open`] holds can be asked of vectors of that type by
+    /// that metric: that they do not overflow in it, and have a direction where it wants one.
+    ///
+    /// # Errors
+    /// The first query that cannot, by its row in the file.
+    pub fn check(path: &Path, most: u64, vector_type: VectorType, metric: Metric) -> Result<(), FileError> {
+        let (file, held) = file(path, most)?;
+        check(&file, vector_type, held, metric, &|_| true)
     }
 
     /// The identity of the file's content, such as `file-1f0c…-dim768`.
@@ -66,4 +74,12 @@ impl FileQueries {
         let row = (number % self.distinct()) as usize;
         vector.copy_from_slice(&self.vectors[row * dimension..][..dimension]);
     }
+}
+
+/// The file of queries, and how many of them are held.
+fn file(path: &Path, most: u64) -> Result<(FileDataset, u64), FileError> {
+    let beside = queries_beside(path);
+    let file = FileDataset::open(beside.as_deref().unwrap_or(path))?;
+    let held = file.rows().min(most).min(MOST_BYTES / (u64::from(file.dimension()) * 4)).max(1);
+    Ok((file, held))
 }

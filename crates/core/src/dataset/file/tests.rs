@@ -3,14 +3,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow_array::builder::{Float32Builder, Float64Builder, Int64Builder, ListBuilder};
+use arrow_array::builder::{Float32Builder, Float64Builder, Int64Builder, ListBuilder, UInt8Builder};
 use arrow_array::{
     ArrayRef, BooleanArray, FixedSizeListArray, Float32Array, Float64Array, Int32Array, Int64Array,
     RecordBatch, StringArray, UInt8Array, UInt64Array,
 };
 use arrow_schema::{DataType, Field as ArrowField};
 use parquet::arrow::ArrowWriter;
-use parquet::basic::Compression;
+use parquet::basic::{BrotliLevel, Compression, GzipLevel, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 use proptest::prelude::*;
 
@@ -39,12 +39,21 @@ fn lists(rows: &[Vec<f32>]) -> ArrayRef {
 }
 
 fn write_parquet(path: &Path, columns: Vec<(&str, ArrayRef)>, rows_per_group: usize) {
+    write_compressed(path, columns, rows_per_group, Compression::SNAPPY);
+}
+
+fn write_compressed(
+    path: &Path,
+    columns: Vec<(&str, ArrayRef)>,
+    rows_per_group: usize,
+    compression: Compression,
+) {
     let batch = RecordBatch::try_from_iter(columns).unwrap();
     let properties = WriterProperties::builder()
         .set_max_row_group_row_count(Some(rows_per_group))
         .set_data_page_row_count_limit(50)
         .set_write_batch_size(16)
-        .set_compression(Compression::SNAPPY)
+        .set_compression(compression)
         .build();
     let file = fs::File::create(path).unwrap();
     let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).unwrap();
@@ -163,29 +172,120 @@ proptest! {
     }
 }
 
+/// Rows of a Parquet file that were decoded or skipped so far.
+fn rows_passed(dataset: &Dataset) -> u64 {
+    let Vectors::Parquet(vectors) = &dataset.as_file().unwrap().0.vectors else { panic!("it is Parquet") };
+    vectors.rows_passed()
+}
+
 #[test]
 fn several_threads_read_what_one_reads() {
+    const ROWS: usize = 30_000;
     let directory = tempfile::tempdir().unwrap();
-    let data = rows(30_000, 24);
-    let path = directory.path().join("a.parquet");
-    write_parquet(&path, vec![("emb", lists(&data))], 12_000);
-    let dataset = Dataset::file(&path).unwrap();
-    let next = AtomicU64::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                loop {
-                    let at = next.fetch_add(1, Ordering::Relaxed) as usize;
-                    if at >= 300 {
-                        return;
-                    }
-                    // Forward, with every seventh range far back.
-                    let first = if at.is_multiple_of(7) { (at * 37) % 29_900 } else { at * 100 };
-                    assert_eq!(read(&dataset, first, 100), data[first..first + 100].concat(), "{first}");
+    // 15 blocks, in one row group as pandas writes it, and in several.
+    let data = rows(ROWS, 256);
+    for rows_per_group in [ROWS, 7_000] {
+        let path = directory.path().join(format!("{rows_per_group}.parquet"));
+        write_parquet(&path, vec![("emb", lists(&data))], rows_per_group);
+        let dataset = Dataset::file(&path).unwrap();
+        let by_four_threads = |first: &(dyn Fn(usize) -> usize + Sync)| {
+            let next = AtomicU64::new(0);
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| {
+                        loop {
+                            let at = next.fetch_add(1, Ordering::Relaxed) as usize;
+                            if at >= ROWS / 100 {
+                                return;
+                            }
+                            let first = first(at);
+                            assert_eq!(read(&dataset, first, 100), data[first..first + 100].concat());
+                        }
+                    });
                 }
             });
-        }
-    });
+        };
+        by_four_threads(&|at| at * 100);
+        let passed = rows_passed(&dataset);
+        assert!((ROWS as u64..=2 * ROWS as u64).contains(&passed), "{passed} of {ROWS} rows were decoded");
+        // With every seventh range far back.
+        by_four_threads(&|at| if at.is_multiple_of(7) { (at * 37) % (ROWS - 100) } else { at * 100 });
+    }
+}
+
+#[test]
+fn neighbouring_ranges_in_another_order_are_decoded_once() {
+    // A block's rows.
+    const RANGE: usize = 2_048;
+    let directory = tempfile::tempdir().unwrap();
+    let data = rows(16 * RANGE, 256);
+    let path = directory.path().join("a.parquet");
+    write_parquet(&path, vec![("emb", lists(&data))], data.len());
+    let dataset = Dataset::file(&path).unwrap();
+    // The last of each four comes first, as where its thread was the fastest.
+    for range in (0..16).map(|at| at / 4 * 4 + (at + 3) % 4) {
+        let first = range * RANGE;
+        assert_eq!(read(&dataset, first, RANGE), data[first..first + RANGE].concat(), "{range}");
+    }
+    assert_eq!(rows_passed(&dataset), data.len() as u64);
+}
+
+#[test]
+fn every_compression_but_lzo_is_read_and_that_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.parquet");
+    let data = rows(300, 16);
+    for compression in [
+        Compression::UNCOMPRESSED,
+        Compression::SNAPPY,
+        Compression::GZIP(GzipLevel::default()),
+        Compression::BROTLI(BrotliLevel::default()),
+        Compression::LZ4,
+        Compression::LZ4_RAW,
+        Compression::ZSTD(ZstdLevel::default()),
+    ] {
+        write_compressed(&path, vec![("emb", lists(&data))], 100, compression);
+        let dataset = Dataset::file(&path).unwrap();
+        dataset.check(300, Metric::L2, &|_| true).unwrap();
+        assert_eq!(read(&dataset, 0, 300), data.concat(), "{compression}");
+    }
+    // No writer makes it: the codec's number in the footer is changed, field 4 of a column's metadata.
+    write_compressed(&path, vec![("emb", lists(&data))], 300, Compression::GZIP(GzipLevel::default()));
+    let mut bytes = fs::read(&path).unwrap();
+    let (gzip, lzo) = ([0x15, 0x04, 0x16], 0x06);
+    let place = bytes.windows(3).rposition(|window| window == gzip).expect("a codec");
+    bytes[place + 1] = lzo;
+    fs::write(&path, bytes).unwrap();
+    let error = Dataset::file(&path).unwrap_err().to_string();
+    assert!(error.contains("compressed with LZO") && error.contains("zstd"), "{error}");
+}
+
+#[test]
+fn lists_of_whole_numbers_are_vectors_where_no_list_is_of_floats() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.parquet");
+    let data: Vec<Vec<u8>> = (0..60_u8).map(|row| (0..8).map(|i| row * 3 + i).collect()).collect();
+    let as_floats: Vec<Vec<f32>> =
+        data.iter().map(|row| row.iter().map(|x| f32::from(*x)).collect()).collect();
+    let mut small = ListBuilder::new(UInt8Builder::new());
+    let mut large = ListBuilder::new(Int64Builder::new());
+    for row in &data {
+        small.values().append_slice(row);
+        small.append(true);
+        row.iter().for_each(|x| large.values().append_value(i64::from(*x)));
+        large.append(true);
+    }
+    let columns: [ArrayRef; 2] = [Arc::new(small.finish()), Arc::new(large.finish())];
+    for column in &columns {
+        write_parquet(&path, vec![("anything", Arc::clone(column))], 25);
+        let dataset = Dataset::file(&path).unwrap();
+        assert_eq!((dataset.dimension(), read(&dataset, 0, 60)), (8, as_floats.concat()));
+    }
+    let floats = rows(60, 4);
+    write_parquet(&path, vec![("tokens", Arc::clone(&columns[1])), ("anything", lists(&floats))], 25);
+    let dataset = Dataset::file(&path).unwrap();
+    assert_eq!(read(&dataset, 0, 60), floats.concat());
+    assert!(dataset.notes().concat().contains("`tokens`"), "{:?}", dataset.notes());
 }
 
 /// A file with a column of every type that is kept, and some that are not.
@@ -369,6 +469,9 @@ fn bad_files_are_told() {
     zero[7] = vec![0.0; 8];
     let mut large = data.clone();
     large[9][1] = 1e9;
+    // Finite, and so long that its square is not in 32 bits.
+    let mut huge = data.clone();
+    huge[13][1] = 2e19;
     let parquet = |name: &str, columns: Vec<(&str, ArrayRef)>| {
         let path = directory.path().join(name);
         write_parquet(&path, columns, 20);
@@ -409,6 +512,7 @@ fn bad_files_are_told() {
         ("tiny.fbin", vec![1, 2, 3], "shorter than its header"),
         ("zero.npy", npy("<f4", "(50, 8)", "False", &floats(&zero)), "row 7 of"),
         ("large.npy", npy("<f4", "(50, 8)", "False", &floats(&large)), "row 9 of"),
+        ("huge.npy", npy("<f4", "(50, 8)", "False", &floats(&huge)), "row 13 of"),
         (
             "wide.fbin",
             [1_u32.to_le_bytes(), 40_000_u32.to_le_bytes()]
@@ -428,11 +532,11 @@ fn bad_files_are_told() {
             parquet("h.parquet", vec![("emb", Arc::new(without_component.finish()))]),
             "row 41 of",
         ),
-        ("text.parquet", parquet("t.parquet", vec![("text", text)]), "(`text`) holds lists of floats"),
+        ("text.parquet", parquet("t.parquet", vec![("text", text)]), "(`text`) holds lists of numbers"),
         ("nan.parquet", parquet("f.parquet", vec![("emb", lists(&data)), ("price", nan)]), "row 12 of"),
         ("long.parquet", parquet("l.parquet", vec![("emb", lists(&data)), ("note", long)]), "row 47 of"),
         ("two.parquet", parquet("2.parquet", vec![("a", lists(&data)), ("b", lists(&data))]), "(`a`, `b`)"),
-        ("integers.parquet", parquet("i.parquet", vec![("n", integers)]), "lists of floats"),
+        ("integers.parquet", parquet("i.parquet", vec![("n", integers)]), "lists of numbers"),
         ("vectors.csv", b"1,2".to_vec(), "no format that Squall reads"),
     ];
     for (name, bytes, part) in table {
@@ -486,4 +590,30 @@ fn neighbours_are_read_in_every_format_and_must_be_possible() {
         let error = Neighbours::read(&path(name), file, queries).unwrap_err().to_string();
         assert!(error.contains(part), "{name}: {error}");
     }
+}
+
+#[test]
+fn queries_are_checked_as_they_are_asked() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("queries.fvecs");
+    let mut data = rows(50, 8);
+    data[7] = vec![0.0; 8];
+    data[9][1] = 1e9;
+    data[30][0] = -3e18;
+    fs::write(&path, vecs(&data)).unwrap();
+    let check = |most, vector_type, metric| {
+        FileQueries::check(&path, most, vector_type, metric).map_err(|error| error.to_string())
+    };
+    assert_eq!(check(30, VectorType::Float32, Metric::L2), Ok(()));
+    assert_eq!(check(50, VectorType::Binary, Metric::Hamming), Ok(()));
+    for (vector_type, metric, parts) in [
+        (VectorType::Float32, Metric::Cosine, ["row 7 of", "no direction for metric COSINE"]),
+        (VectorType::Float16, Metric::L2, ["row 9 of", "more than float16 holds"]),
+        (VectorType::BFloat16, Metric::L2, ["row 30 of", "length 3.0e18, and from 1e18 on"]),
+    ] {
+        let error = check(50, vector_type, metric).unwrap_err();
+        assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+    }
+    let error = FileQueries::open(&path, 50).unwrap_err().to_string();
+    assert!(error.contains("row 30 of"), "{error}");
 }
