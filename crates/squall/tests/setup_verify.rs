@@ -69,10 +69,10 @@ fn a_row_with_another_value_is_found() {
     let uri = &sandbox.uri;
     let settings = format!("--uri {uri} --num-vectors 500 --dimension 4 --settle 0s --ground-truth 0");
     place.line(&format!("setup {settings}")).expect(0);
-    // Key 20 is written over: the sandbox shows the newest row of a key.
+    // Key 20 is written over.
     let body = r#"{"collectionName":"load_test_collection","data":[{"id":20,"vector":[1,0,0,0],"category":"books","price":1.0,"brand":"brand_0","rating":1.0,"stock":1}]}"#;
     let status = Command::new("curl")
-        .args(["-sf", "-X", "POST", "-d", body, &format!("{uri}/v2/vectordb/entities/insert")])
+        .args(["-sf", "-X", "POST", "-d", body, &format!("{uri}/v2/vectordb/entities/upsert")])
         .stdout(std::process::Stdio::null())
         .status()
         .expect("curl is there");

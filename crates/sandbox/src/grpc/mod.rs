@@ -150,7 +150,12 @@ impl Milvus {
             let schema = collection.schema();
             let columns = request.fields_data.into_iter().map(|data| columns::from_wire(data, schema));
             let columns = columns.collect::<Result<Vec<_>, _>>()?;
-            collection.insert(&request.partition_name, columns, rows)
+            let partition = &request.partition_name;
+            if upsert {
+                collection.upsert(partition, columns, rows)
+            } else {
+                collection.insert(partition, columns, rows)
+            }
         });
         Ok(written_answer(written.await?, upsert))
     }
