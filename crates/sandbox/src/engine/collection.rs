@@ -32,6 +32,8 @@ pub(crate) struct Definition {
     pub(crate) schema: Schema,
     pub(crate) consistency_level: i32,
     pub(crate) shards_num: i32,
+    /// Partitions that were asked for behind a partition key, which are told and change nothing here.
+    pub(crate) key_partitions: Option<i64>,
     pub(crate) properties: Vec<KeyValue>,
 }
 
@@ -117,6 +119,11 @@ impl Collection {
 
     pub(crate) fn schema(&self) -> &Schema {
         &self.definition.schema
+    }
+
+    /// Partitions as they are told.
+    pub(crate) fn partition_count(&self) -> i64 {
+        self.definition.key_partitions.unwrap_or_else(|| self.partitions().len() as i64)
     }
 
     /// Rows that are there.

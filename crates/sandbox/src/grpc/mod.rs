@@ -215,6 +215,7 @@ impl MilvusService for Milvus {
         let request = request.into_inner();
         let created = Schema::decode(&request.schema, &request.collection_name).and_then(|schema| {
             let definition = Definition {
+                key_partitions: schema.key_partitions(request.num_partitions),
                 schema,
                 consistency_level: request.consistency_level,
                 shards_num: request.shards_num.max(1),
@@ -701,7 +702,7 @@ impl Milvus {
             collection_name: collection.name.clone(),
             properties: definition.properties.clone(),
             db_name: collection.database.clone(),
-            num_partitions: collection.partitions().len() as i64,
+            num_partitions: collection.partition_count(),
         }
     }
 }
