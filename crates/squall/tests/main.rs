@@ -14,6 +14,7 @@ mod restart;
 mod sandbox_flow;
 mod service_time;
 mod setup_broken_off;
+mod setup_options;
 mod setup_refused;
 mod setup_verify;
 mod stalls;
