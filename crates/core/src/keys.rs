@@ -323,7 +323,7 @@ pub static KEYS: &[Key] = &[
     Key {
         name: "partition-key",
         read_by: ReadBy::Setup,
-        help: "Field whose value decides a row's partition",
+        help: "Field whose value decides a row's partition, an Int64 or VarChar",
         value: "FIELD",
         heading: "Data",
         ..BASE

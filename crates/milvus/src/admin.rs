@@ -52,6 +52,10 @@ pub struct CollectionDescription {
     pub consistency: Option<Consistency>,
     /// Shards, where the server tells.
     pub shards: Option<u32>,
+    /// The field whose value decides a row's partition, if there is one.
+    pub partition_key: Option<String>,
+    /// Partitions, where the server tells.
+    pub partitions: Option<u32>,
 }
 
 /// What the server says of a vector field's index.
@@ -107,6 +111,8 @@ pub struct Layout {
 /// How far an index of a scalar field is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexProgress {
+    /// Its kind, where the server tells.
+    pub kind: Option<String>,
     /// Its state.
     pub state: IndexState,
     /// Why it failed; empty where it did not.

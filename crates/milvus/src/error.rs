@@ -206,6 +206,11 @@ impl Error {
         matches!(self, Error::NotLoaded { .. })
     }
 
+    /// Whether the user has no right to do it.
+    pub fn is_not_permitted(&self) -> bool {
+        self.code() == Some(ServerCode::PRIVILEGE_NOT_PERMITTED.0)
+    }
+
     /// The server's code, where it answered one.
     pub fn code(&self) -> Option<i32> {
         match self {

@@ -32,10 +32,11 @@
 //! run both. Where it is different, it is on purpose:
 //! - A row is found as soon as its insert is answered, whatever the consistency level; flushing is
 //!   done when it is asked for.
-//! - An insert with a primary key that is there already replaces the row; `row_count` is exact.
+//! - `row_count` is exact: deleted rows are left out. As on 2.3.5, an insert may repeat a primary key:
+//!   counts see each row, a query or search one of them (here always the newest), a delete all.
 //! - Indexes are built on load; DescribeIndex says `Finished` at once, GetLoadingProgress tells how
 //!   far the build is.
-//! - Everything is in memory and gone at the end. Deleted and replaced rows keep their memory.
+//! - Everything is in memory and gone at the end. Deleted rows keep their memory.
 //! - Not served: nullable and array fields, other vectors than `FloatVector`, hybrid search (which
 //!   2.3.5 does not serve either), users and roles.
 //!

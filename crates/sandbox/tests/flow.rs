@@ -115,7 +115,7 @@ async fn a_collection_lives_from_create_to_drop() {
 }
 
 #[tokio::test]
-async fn the_last_written_row_of_a_key_is_the_one_that_is_found() {
+async fn a_key_that_is_inserted_again_is_counted_twice_answered_once_and_deleted_whole() {
     let server = start(SandboxConfig::default()).await;
     let mut client = server.client().await;
     let rows = Rows::clustered(10, 4, 2);
@@ -131,14 +131,31 @@ async fn the_last_written_row_of_a_key_is_the_one_that_is_found() {
     };
     let upserted = client.upsert(request).await.unwrap().into_inner();
     assert_eq!((upserted.insert_cnt, upserted.delete_cnt, upserted.upsert_cnt), (1, 1, 1));
+    assert_eq!(count(&mut client, "c", "").await, 10, "an upsert takes the place of what was there");
     changed.vectors[1] = vec![-100.0; 4];
     insert(&mut client, "c", &changed, 1..2).await;
-    assert_eq!(count(&mut client, "c", "").await, 10);
+    assert_eq!(count(&mut client, "c", "").await, 11);
+    for filter in ["id in [1]", "id >= 1 && id < 2"] {
+        assert_eq!(count(&mut client, "c", filter).await, 2, "{filter}");
+        assert_eq!(longs(&query(&mut client, "c", filter, &["id"]).await.fields_data[0]), [1], "{filter}");
+    }
+    let statistics = client.get_collection_statistics(collection("c")).await.unwrap().into_inner();
+    assert_eq!(statistics.stats, [pair("row_count", "11")]);
     for (vector, key) in [(vec![100.0; 4], 0), (vec![-100.0; 4], 1)] {
         let found = search(&mut client, search_request("c", &[vector], 10, "")).await;
         assert_eq!(keys(&found)[0], key);
         assert_eq!(keys(&found).len(), 10, "the old version is not found any more");
     }
+    let request = DeleteRequest {
+        collection_name: "c".to_owned(),
+        expr: "id == 1".to_owned(),
+        ..DeleteRequest::default()
+    };
+    expect_ok(client.delete(request).await.unwrap().into_inner().status.as_ref());
+    assert_eq!(count(&mut client, "c", "").await, 9);
+    assert_eq!(count(&mut client, "c", "id == 1").await, 0, "no older row comes back");
+    insert(&mut client, "c", &rows, 1..2).await;
+    assert_eq!(count(&mut client, "c", "").await, 10);
     server.stop().await;
 }
 
@@ -240,8 +257,12 @@ async fn partitions_aliases_and_databases_keep_things_apart() {
     let request = ShowPartitionsRequest { collection_name: "c".to_owned(), ..Default::default() };
     let shown = client.show_partitions(request).await.unwrap().into_inner();
     assert_eq!(shown.partition_names, ["_default", "p"]);
+    // A row of both partitions: when that of one goes, that of the other is there again.
+    expect_ok(client.insert(insert_into("p", 7..8)).await.unwrap().into_inner().status.as_ref());
+    assert_eq!(count(&mut client, "c", "").await, 21);
     expect_ok(Some(client.drop_partition(partition("p")).await.unwrap().get_ref()));
     assert_eq!(count(&mut client, "c", "").await, 15);
+    assert_eq!(longs(&query(&mut client, "c", "id == 7", &["id"]).await.fields_data[0]), [7]);
 
     let alias = AliasRequest { collection_name: "c".to_owned(), alias: "a".to_owned(), ..Default::default() };
     expect_ok(Some(client.create_alias(alias).await.unwrap().get_ref()));

@@ -110,6 +110,9 @@ impl SetupConfig {
         {
             scalar_field(&schema, name).map_err(|error| settings.error(setting, error))?;
         }
+        if let Some(name) = &partition_key {
+            key_field(&schema, name).map_err(|error| settings.error("partition-key", error))?;
+        }
         Ok(Self {
             server: server_target(settings)?,
             dataset,
@@ -203,6 +206,21 @@ fn scalar_field(schema: &CollectionSchema, name: &str) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("the dataset has no scalar field `{name}`; it has {}", names.join(", ")))
+}
+
+/// Whether the values of that scalar field can decide on partitions.
+fn key_field(schema: &CollectionSchema, name: &str) -> Result<(), String> {
+    let fit = |field: &&Field| {
+        !field.primary_key && matches!(field.field_type, FieldType::Int64 | FieldType::VarChar { .. })
+    };
+    let names: Vec<&str> = schema.fields.iter().filter(fit).map(|field| field.name.as_str()).collect();
+    if names.contains(&name) {
+        return Ok(());
+    }
+    let has = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    Err(format!(
+        "`{name}` is neither Int64 nor VarChar, as Milvus wants a partition key; of those the dataset has {has}"
+    ))
 }
 
 impl SetupConfig {
@@ -326,6 +344,7 @@ mod tests {
             ("dimension", "40000", "2 to 32768"),
             ("index", "LSH", "IVF_FLAT, IVF_SQ8"),
             ("partition-key", "vector", "no scalar field `vector`; it has category"),
+            ("partition-key", "price", "neither Int64 nor VarChar"),
             ("scalar-index", "price:", "FIELD or FIELD:KIND"),
             ("insert-rate", "0", "above 0"),
             ("metric", "L1", "L2, IP or COSINE"),

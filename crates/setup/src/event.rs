@@ -10,6 +10,8 @@ use serde::Serialize;
 pub enum Phase {
     /// Every row of a file is looked at.
     Check,
+    /// A collection of the same kind is made and dropped, to see whether the server takes it.
+    Rehearse,
     /// The collection is created.
     Create,
     /// Rows that are there are counted by key range, to find those that are not.
@@ -35,6 +37,7 @@ impl Phase {
     pub fn name(self) -> &'static str {
         match self {
             Phase::Check => "check",
+            Phase::Rehearse => "rehearse",
             Phase::Create => "create",
             Phase::Count => "count",
             Phase::Insert => "insert",
@@ -57,6 +60,8 @@ pub enum Event {
         collection: String,
         /// How many rows it has, where the server says.
         rows: Option<u64>,
+        /// Whether they were counted; else only those that were flushed are known of.
+        counted: bool,
     },
     /// What was found of an incomplete collection.
     Resuming {

@@ -2,10 +2,11 @@
 
 use squall_core::dataset::{Identity, VECTOR_FIELD};
 use squall_core::schema::{CollectionSchema, Consistency, IndexSpec};
-use squall_milvus::admin::Admin;
+use squall_milvus::Protocol;
+use squall_milvus::admin::{Admin, CollectionDescription};
 
 use crate::patience::Patience;
-use crate::{Events, SetupConfig, SetupError, settle, verify};
+use crate::{Events, ScalarIndex, SetupConfig, SetupError, settle, support, verify};
 
 /// What stands under the collection's name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,8 +37,8 @@ pub(crate) async fn look(
         Told::Same => true,
         Told::Nothing => false,
     };
-    if let Some(shards) = found.shards.filter(|shards| *shards != config.shards) {
-        return Ok(Existing::Different(format!("its rows are in {shards} shards, not {}", config.shards)));
+    if let Some(difference) = other_layout(&found, config, support::is_lite(admin)) {
+        return Ok(Existing::Different(difference));
     }
     let index = patience.ask(|| admin.describe_index(collection, VECTOR_FIELD)).await?;
     let Some(index) = index else {
@@ -46,25 +47,99 @@ pub(crate) async fn look(
     if let Some(difference) = other_index(&index.spec, &config.index) {
         return Ok(Existing::Different(difference));
     }
+    let mut lacks = None;
+    for scalar in &config.scalar_indexes {
+        match patience.ask(|| admin.scalar_index(collection, &scalar.field)).await? {
+            Some(found) => {
+                if let Some(difference) = other_scalar_index(found.kind.as_deref(), scalar) {
+                    return Ok(Existing::Different(difference));
+                }
+            }
+            // REST tells of no such index.
+            None if admin.protocol() == Protocol::Grpc => {
+                lacks = Some(format!("its field `{}` has no index", scalar.field));
+            }
+            None => {}
+        }
+    }
     let (events, _) = Events::channel();
     if patience.ask(|| admin.load_progress(collection)).await.unwrap_or(0) < 100 {
         // Counting needs a loaded collection; an index that is there makes that possible.
         settle::load(admin, config, patience, &events).await?;
     }
     let rows = patience.ask(|| admin.count(collection, None, Consistency::Strong)).await?;
+    if let Some((has, wanted)) = lacking_partitions(&found, config) {
+        // They are made before the first row: rows that are there went to those that are there.
+        return Ok(if rows == 0 {
+            Existing::Incomplete(format!("it has {has} of its {wanted} partitions"))
+        } else {
+            Existing::Different(format!("its rows are in {has} partitions, not {wanted}"))
+        });
+    }
     if rows != config.rows {
         return Ok(Existing::Incomplete(format!("it has {rows} of its {} rows", config.rows)));
+    }
+    if let Some(lacks) = lacks {
+        return Ok(Existing::Incomplete(lacks));
     }
     if told {
         return Ok(Existing::Same);
     }
-    match verify::read_back(admin, config, &events).await {
+    match verify::read_back(admin, config, patience, &events).await {
         Ok(()) => Ok(Existing::Same),
         Err(SetupError::Row { row, .. }) => {
             Ok(Existing::Different(format!("its row {row} is not that of {}", config.dataset.id())))
         }
         Err(error) => Err(error),
     }
+}
+
+/// Whether rows are spread, or seen, otherwise than asked for; what the server does not tell is not
+/// different. Replicas are of a load, not of the collection, and are not compared.
+pub(crate) fn other_layout(
+    found: &CollectionDescription,
+    config: &SetupConfig,
+    lite: bool,
+) -> Option<String> {
+    if let Some(shards) = found.shards.filter(|shards| *shards != config.shards) {
+        return Some(format!("its rows are in {shards} shards, not {}", config.shards));
+    }
+    if found.partition_key != config.partition_key {
+        let by = |key: &Option<String>| {
+            key.as_ref().map_or_else(|| "no field".to_owned(), |key| format!("`{key}`"))
+        };
+        let (has, wanted) = (by(&found.partition_key), by(&config.partition_key));
+        return Some(format!("its rows go to partitions by {has}, not by {wanted}"));
+    }
+    if let (Some(has), Some(wanted)) = (found.partitions, partitions(config))
+        && (has > wanted || (has < wanted && config.partition_key.is_some()))
+    {
+        return Some(format!("its rows are in {has} partitions, not {wanted}"));
+    }
+    // Milvus Lite keeps no level and always tells the same.
+    let consistency = found.consistency.filter(|level| !lite && *level != config.consistency);
+    consistency.map(|level| format!("its consistency is {}, not {}", level.name(), config.consistency.name()))
+}
+
+/// The partitions that the collection shall have: the default one and those with names, or those behind
+/// the key where their number was given.
+fn partitions(config: &SetupConfig) -> Option<u32> {
+    match config.partition_key {
+        Some(_) => config.partitions,
+        None => Some(1 + config.named_partitions().unwrap_or(0)),
+    }
+}
+
+/// How many partitions it has, and how many it shall have, where that is fewer.
+pub(crate) fn lacking_partitions(found: &CollectionDescription, config: &SetupConfig) -> Option<(u32, u32)> {
+    found.partitions.zip(partitions(config)).filter(|(has, wanted)| has < wanted)
+}
+
+/// The index of a scalar field is the same when it is of the kind that was asked for, if any was.
+pub(crate) fn other_scalar_index(kind: Option<&str>, wanted: &ScalarIndex) -> Option<String> {
+    let (kind, asked) = (kind?, wanted.kind.as_deref()?);
+    (!kind.eq_ignore_ascii_case(asked))
+        .then(|| format!("the index of its field `{}` is {kind}, not {asked}", wanted.field))
 }
 
 /// What a collection's schema tells of its dataset.
@@ -139,13 +214,66 @@ mod tests {
         assert!(other_index(&spec("HNSW", &[]), &wanted).is_some());
     }
 
+    fn config(flags: &[(&str, &str)]) -> SetupConfig {
+        let given = flags.iter().map(|(name, value)| ((*name).to_owned(), vec![(*value).to_owned()]));
+        let settings = Settings::resolve(Command::Setup, &[Layer::flags(Command::Setup, given)]);
+        SetupConfig::new(&settings, false).unwrap()
+    }
+
+    #[test]
+    fn another_layout_is_told_apart_and_what_is_not_told_is_not_different() {
+        let wanted = config(&[("shards-num", "2"), ("partitions", "3")]);
+        let same = CollectionDescription {
+            schema: wanted.schema(),
+            consistency: Some(Consistency::Bounded),
+            shards: Some(2),
+            partition_key: None,
+            partitions: Some(4),
+        };
+        let difference = |found: &CollectionDescription| other_layout(found, &wanted, false);
+        assert_eq!((difference(&same), lacking_partitions(&same, &wanted)), (None, None));
+        let silent =
+            CollectionDescription { consistency: None, shards: None, partitions: None, ..same.clone() };
+        assert_eq!((difference(&silent), lacking_partitions(&silent, &wanted)), (None, None));
+        for (found, words) in [
+            (CollectionDescription { shards: Some(1), ..same.clone() }, "1 shards, not 2"),
+            (CollectionDescription { partitions: Some(9), ..same.clone() }, "9 partitions, not 4"),
+            (
+                CollectionDescription { partition_key: Some("brand".into()), ..same.clone() },
+                "by `brand`, not by no field",
+            ),
+            (
+                CollectionDescription { consistency: Some(Consistency::Strong), ..same.clone() },
+                "consistency is Strong, not Bounded",
+            ),
+        ] {
+            let difference = difference(&found).unwrap();
+            assert!(difference.contains(words), "{difference}");
+        }
+        let fewer = CollectionDescription { partitions: Some(2), ..same.clone() };
+        assert_eq!((difference(&fewer), lacking_partitions(&fewer, &wanted)), (None, Some((2, 4))));
+        let strong = CollectionDescription { consistency: Some(Consistency::Strong), ..same.clone() };
+        assert_eq!(other_layout(&strong, &wanted, true), None, "Milvus Lite keeps no level");
+
+        let keyed = config(&[("partition-key", "category"), ("partitions", "16"), ("shards-num", "2")]);
+        let found = CollectionDescription { partition_key: Some("category".into()), ..same };
+        assert!(other_layout(&found, &keyed, false).unwrap().contains("4 partitions, not 16"));
+        let any = config(&[("partition-key", "category"), ("shards-num", "2")]);
+        assert_eq!(other_layout(&found, &any, false), None, "the server's number is as good as any");
+    }
+
+    #[test]
+    fn a_scalar_index_is_the_same_when_its_kind_is_what_was_asked_for() {
+        let wanted = |text: &str| text.parse::<ScalarIndex>().unwrap();
+        assert_eq!(other_scalar_index(Some("STL_SORT"), &wanted("price")), None);
+        assert_eq!(other_scalar_index(None, &wanted("price:STL_SORT")), None);
+        assert_eq!(other_scalar_index(Some("stl_sort"), &wanted("price:STL_SORT")), None);
+        let difference = other_scalar_index(Some("INVERTED"), &wanted("price:STL_SORT")).unwrap();
+        assert_eq!(difference, "the index of its field `price` is INVERTED, not STL_SORT");
+    }
+
     #[test]
     fn a_schema_tells_whose_collection_it_is_or_nothing() {
-        let config = |flags: &[(&str, &str)]| {
-            let given = flags.iter().map(|(name, value)| ((*name).to_owned(), vec![(*value).to_owned()]));
-            let settings = Settings::resolve(Command::Setup, &[Layer::flags(Command::Setup, given)]);
-            SetupConfig::new(&settings, false).unwrap()
-        };
         let wanted = config(&[("num-vectors", "10"), ("dimension", "8")]);
         let schema = wanted.schema();
         assert_eq!(identity(&schema, &wanted), Told::Same);

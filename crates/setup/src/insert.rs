@@ -36,18 +36,18 @@ enum Outcome {
     TooLarge(Range<u64>),
 }
 
-/// Inserts the rows of `ranges`.
+/// Inserts the rows of `ranges`; `sent` tells how far it came, also when it fails.
 pub(crate) async fn insert(
     admin: &Admin,
     config: &SetupConfig,
     ranges: Vec<Range<u64>>,
     patience: &Patience,
     events: &Events,
-) -> Result<Sent, SetupError> {
+    sent: &mut Sent,
+) -> Result<(), SetupError> {
     let encoder = Encoder::new(config, admin.protocol(), admin.endpoint().database());
     let batch_rows = Arc::new(AtomicUsize::new(paced_batch(config.batch_size, config.insert_rate)));
     let mut pacer = Pacer::new(config.insert_rate);
-    let mut sent = Sent::default();
     let mut left = ranges;
     while !left.is_empty() {
         let pool = EncoderPool::start(&encoder, std::mem::take(&mut left), &batch_rows, config.threads)?;
@@ -77,7 +77,7 @@ pub(crate) async fn insert(
         }
     }
     sent.uncertain.sort_by_key(|rows| rows.start);
-    Ok(sent)
+    Ok(())
 }
 
 async fn send(

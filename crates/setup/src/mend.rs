@@ -11,8 +11,9 @@ use squall_core::schema::Consistency;
 use squall_milvus::admin::Admin;
 
 use crate::event::{Events, Phase};
+use crate::insert::Sent;
 use crate::patience::Patience;
-use crate::ranges::{Findings, LEAF, Rows, examine, joined, total};
+use crate::ranges::{Findings, LEAF, Look, Rows, examine, joined, total};
 use crate::{SetupConfig, SetupError};
 
 /// A collection on a server, patiently asked.
@@ -51,10 +52,10 @@ impl Stored<'_> {
     pub(crate) async fn examine(
         &self,
         ranges: Vec<Range<u64>>,
-        suspected: bool,
+        look: Look,
         events: &Events,
     ) -> Result<Findings, SetupError> {
-        examine(self, ranges, suspected, |keys| events.progress(Phase::Count, keys)).await
+        examine(self, ranges, look, |keys| events.progress(Phase::Count, keys)).await
     }
 
     /// Deletes what is doubled; what then has to be sent.
@@ -77,19 +78,20 @@ pub(crate) async fn mend(
     stored: &Stored<'_>,
     config: &SetupConfig,
     suspects: Vec<Range<u64>>,
-    suspected: bool,
+    look: Look,
     events: &Events,
 ) -> Result<u64, SetupError> {
     let mut suspects = joined(suspects);
     let mut mended = 0;
     for _ in 0..ROUNDS {
-        let found = stored.examine(suspects, suspected, events).await?;
+        let found = stored.examine(suspects, look, events).await?;
         if found.is_clean() {
             return Ok(mended);
         }
         let send = stored.to_send(found).await?;
         mended += total(&send);
-        let sent = crate::insert::insert(stored.admin, config, send.clone(), stored.patience, events).await?;
+        let mut sent = Sent::default();
+        crate::insert::insert(stored.admin, config, send.clone(), stored.patience, events, &mut sent).await?;
         suspects = joined(send.into_iter().chain(sent.uncertain).collect());
     }
     let found =

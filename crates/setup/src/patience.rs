@@ -48,7 +48,6 @@ pub(crate) fn fate(error: &Error) -> Fate {
 #[derive(Debug)]
 pub(crate) struct Patience {
     bound: Duration,
-    collection: String,
     events: Events,
     state: Mutex<State>,
 }
@@ -63,12 +62,7 @@ struct State {
 
 impl Patience {
     pub(crate) fn new(config: &SetupConfig, events: &Events) -> Self {
-        Self {
-            bound: config.patience,
-            collection: config.server.collection.clone(),
-            events: events.clone(),
-            state: Mutex::default(),
-        }
+        Self { bound: config.patience, events: events.clone(), state: Mutex::default() }
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -99,11 +93,7 @@ impl Patience {
             let mut state = self.state();
             let since = *state.failing_since.get_or_insert_with(Instant::now);
             if since.elapsed() >= self.bound {
-                return Err(SetupError::Patience {
-                    collection: self.collection.clone(),
-                    bound: self.bound,
-                    error,
-                });
+                return Err(SetupError::Patience { bound: self.bound, error });
             }
             state.retries += 1;
             state.failures += 1;

@@ -5,19 +5,25 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use squall_core::plan::ServerTarget;
 use squall_core::schema::Consistency;
-use squall_milvus::admin::{Admin, Layout};
+use squall_milvus::LoadState;
+use squall_milvus::admin::Admin;
 use tokio_util::sync::CancellationToken;
 
-use crate::encoder::partition_name;
+use crate::error::Left;
 use crate::event::{Event, Events, Phase};
 use crate::existing::Existing;
 use crate::insert::Sent;
 use crate::mend::{Stored, mend};
 use crate::patience::Patience;
-use crate::ranges::total;
+use crate::ranges::{Findings, Look, total};
 use crate::truth::{TruthReport, TruthTask};
-use crate::{SetupConfig, SetupError, existing, from_file, insert, settle, support, verify};
+use crate::{SetupConfig, SetupError};
+use crate::{create, existing, from_file, insert, probe, settle, support, verify};
+
+/// How long setup that ends waits for what is to be dropped, or counted before it is.
+const BRIEFLY: Duration = Duration::from_secs(10);
 
 /// What setup found or made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -77,46 +83,53 @@ pub struct SetupReport {
 
 /// Seeds the collection, or finds that it is there already.
 ///
-/// `cancel` stops it between and within phases; the collection is then incomplete and says so when
-/// setup is run again.
+/// `cancel` stops it between and within phases; the error then says whether anything was made, and setup
+/// goes on when it is run again.
 pub async fn seed(
     admin: &Admin,
     config: &SetupConfig,
     events: &Events,
     cancel: &CancellationToken,
 ) -> Result<SetupReport, SetupError> {
-    let patience = Patience::new(config, events);
-    let clock = PhaseClock { events, phases: Vec::new() };
-    let mut seeding =
-        Seeding { admin, config, events, cancel, patience, clock, sent: Sent::default(), uncertain: 0 };
-    let collection = || config.server.collection.clone();
-    let work = async {
-        // Before anything is made or dropped.
-        support::check(admin, config)?;
-        from_file::check(config, events).await?;
-        let truth = TruthTask::prepare(&config.truth, &config.dataset, config.rows, config.index.metric)?;
-        if config.drop_existing {
-            // Whatever it is: a collection too broken to look at is dropped, too.
-            seeding.drop_existing().await?;
-            return seeding.create(truth).await;
-        }
-        match existing::look(admin, config, &seeding.patience).await? {
-            Existing::Absent => seeding.create(truth).await,
-            Existing::Same => {
-                let truth = seeding.clock.truth(truth, cancel).await?;
-                Ok(seeding.report(Outcome::AlreadyThere, truth))
-            }
-            Existing::Incomplete(_) if config.resume => seeding.resume(truth).await,
-            Existing::Incomplete(reason) => Err(SetupError::Incomplete { collection: collection(), reason }),
-            Existing::Different(difference) => {
-                Err(SetupError::Different { collection: collection(), difference })
-            }
-        }
+    let mut seeding = Seeding {
+        admin,
+        config,
+        events,
+        cancel,
+        patience: Patience::new(config, events),
+        clock: PhaseClock { events, phases: Vec::new() },
+        sent: Sent::default(),
+        uncertain: 0,
+        left: Left::Nothing,
+        probe: None,
     };
-    tokio::select! {
-        result = work => result,
-        () = cancel.cancelled() => Err(SetupError::Interrupted { collection: collection() }),
-    }
+    let finished = tokio::select! {
+        result = seeding.work() => Some(result),
+        () = cancel.cancelled() => None,
+    };
+    let result = finished.unwrap_or_else(|| {
+        Err(SetupError::Interrupted { collection: config.server.collection.clone(), left: seeding.left })
+    });
+    // However setup ended.
+    let result = match seeding.probe.take() {
+        Some(probe) => drop_probe(admin, probe, result).await,
+        None => result,
+    };
+    result.map_err(|error| error.leaving(seeding.left, &config.server.collection, seeding.sent.rows))
+}
+
+/// Drops the collection that was tried with; where that fails, its error names it.
+async fn drop_probe(
+    admin: &Admin,
+    probe: String,
+    result: Result<SetupReport, SetupError>,
+) -> Result<SetupReport, SetupError> {
+    let error = match tokio::time::timeout(BRIEFLY, admin.drop_collection(&probe)).await {
+        Ok(Ok(())) => return result,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("no answer within {} s", BRIEFLY.as_secs()),
+    };
+    result.map_err(|source| SetupError::ProbeLeft { probe, error, source: Box::new(source) })
 }
 
 /// Setup under way.
@@ -130,93 +143,185 @@ struct Seeding<'a> {
     sent: Sent,
     /// Batches whose fate was unknown.
     uncertain: usize,
+    /// What there would be if it ended now.
+    left: Left,
+    /// The collection that is tried with, while it may be there.
+    probe: Option<String>,
 }
 
 impl Seeding<'_> {
+    async fn work(&mut self) -> Result<SetupReport, SetupError> {
+        let Self { admin, config, cancel, .. } = *self;
+        support::check(admin, config)?;
+        let truth = TruthTask::prepare(&config.truth, &config.dataset, config.rows, config.index.metric)?;
+        // What is dropped, whatever it is, need not be looked at: it may be too broken for that.
+        let existing = if config.drop_existing {
+            Existing::Absent
+        } else {
+            existing::look(admin, config, &self.patience).await?
+        };
+        let collection = || config.server.collection.clone();
+        match &existing {
+            Existing::Same if !config.resume => {
+                let truth = self.clock.truth(truth, cancel).await?;
+                return Ok(self.report(Outcome::AlreadyThere, truth));
+            }
+            Existing::Incomplete(reason) if !config.resume => {
+                let (collection, reason) = (collection(), reason.clone());
+                return Err(SetupError::Incomplete { collection, reason });
+            }
+            Existing::Different(difference) => {
+                let (collection, difference) = (collection(), difference.clone());
+                return Err(SetupError::Different { collection, difference });
+            }
+            Existing::Absent | Existing::Same | Existing::Incomplete(_) => {}
+        }
+        // Before anything is made or dropped.
+        self.check_file().await?;
+        if existing != Existing::Absent {
+            return self.resume(existing == Existing::Same, truth).await;
+        }
+        self.rehearse().await?;
+        if config.drop_existing {
+            self.drop_existing().await?;
+        }
+        self.create(truth).await
+    }
+
     fn collection(&self) -> &str {
         &self.config.server.collection
     }
 
-    async fn drop_existing(&self) -> Result<(), SetupError> {
-        let collection = self.collection();
-        if !self.patience.ask(|| self.admin.has_collection(collection)).await? {
+    /// Looks at each row of a file.
+    async fn check_file(&mut self) -> Result<(), SetupError> {
+        if self.config.dataset.as_file().is_none() {
             return Ok(());
         }
-        let rows = self.admin.row_count(collection).await.ok();
-        self.events.send(Event::Dropping { collection: collection.to_owned(), rows });
-        self.patience.ask(|| self.admin.drop_collection(collection)).await
+        let started = Instant::now();
+        from_file::check(self.config, self.events).await?;
+        self.clock.phases.push(PhaseTime { phase: Phase::Check, seconds: started.elapsed().as_secs_f64() });
+        Ok(())
+    }
+
+    /// Finds out whether the server takes what it will be asked for.
+    async fn rehearse(&mut self) -> Result<(), SetupError> {
+        let name = probe::name(self.collection());
+        let server = ServerTarget { collection: name.clone(), ..self.config.server.clone() };
+        let config = SetupConfig { server, ..self.config.clone() };
+        let Self { admin, patience, clock, .. } = self;
+        let admin = *admin;
+        // What a setup that was killed here left, and whether this user may drop at all.
+        let dropped = patience.ask(|| admin.drop_collection(&name)).await;
+        match dropped {
+            // Who may make collections and not drop them loses nothing by a refusal that comes later.
+            Err(SetupError::Server(error)) if error.is_not_permitted() && !config.drop_existing => {
+                return Ok(());
+            }
+            dropped => dropped?,
+        }
+        self.probe = Some(name.clone());
+        let tried = clock.time(Phase::Rehearse, 0, async {
+            probe::make(admin, &config, patience).await?;
+            patience.ask(|| admin.drop_collection(&name)).await
+        });
+        match tried.await {
+            Ok(()) => {
+                self.probe = None;
+                Ok(())
+            }
+            Err(error @ (SetupError::Server(_) | SetupError::Index { .. })) => Err(SetupError::Refused {
+                collection: self.collection().to_owned(),
+                probe: name,
+                source: Box::new(error),
+            }),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn drop_existing(&mut self) -> Result<(), SetupError> {
+        let (admin, collection) = (self.admin, self.config.server.collection.as_str());
+        if !self.patience.ask(|| admin.has_collection(collection)).await? {
+            return Ok(());
+        }
+        let (rows, counted) = rows_to_drop(admin, collection).await;
+        self.events.send(Event::Dropping { collection: collection.to_owned(), rows, counted });
+        self.patience.ask(|| admin.drop_collection(collection)).await?;
+        self.left = Left::Dropped;
+        Ok(())
+    }
+
+    /// From now on there is a collection that lacks something.
+    fn begin(&mut self) {
+        self.left = Left::Incomplete { server_keys: self.config.auto_id };
     }
 
     /// Everything, from nothing.
     async fn create(&mut self, truth: TruthTask) -> Result<SetupReport, SetupError> {
-        let Self { admin, config, patience, clock, .. } = self;
-        let collection = config.server.collection.as_str();
-        let layout = Layout {
-            shards: Some(config.shards),
-            partition_key: config.partition_key.clone(),
-            partitions: config.partition_key.as_ref().and(config.partitions),
-        };
-        let schema = config.schema();
+        let Self { admin, config, patience, clock, left, .. } = self;
+        let (admin, config) = (*admin, *config);
+        let before = *left;
         clock
             .time(Phase::Create, 0, async {
-                let create =
-                    || admin.create_collection_with(collection, &schema, config.consistency, &layout);
-                patience.ask(create).await?;
-                for number in 0..config.named_partitions().unwrap_or(0) {
-                    let partition = partition_name(number);
-                    patience.ask(|| admin.create_partition(collection, &partition)).await?;
-                }
-                Ok(())
+                // An interruption may come when the server has it already.
+                *left = Left::Incomplete { server_keys: config.auto_id };
+                create::collection(admin, config, patience).await.inspect_err(|_| *left = before)?;
+                create::partitions(admin, config, patience).await
             })
             .await?;
         let truth = self.fill(all_rows(self.config), truth).await?;
         Ok(self.report(Outcome::Created, truth))
     }
 
-    /// What an incomplete collection lacks.
-    async fn resume(&mut self, truth: TruthTask) -> Result<SetupReport, SetupError> {
+    /// What a collection lacks; `whole` says that it has the right number of rows and its indexes.
+    async fn resume(&mut self, whole: bool, truth: TruthTask) -> Result<SetupReport, SetupError> {
+        if self.config.auto_id {
+            let reason = "its keys are the server's, so nobody can tell which rows it lacks".to_owned();
+            let collection = self.collection().to_owned();
+            return Err(SetupError::Different { collection, difference: reason });
+        }
+        if !whole {
+            self.begin();
+        }
         let Self { admin, config, events, patience, clock, .. } = self;
         let (admin, config, events) = (*admin, *config, *events);
-        if config.auto_id {
-            let reason = "its keys are the server's, so nobody can tell which rows it lacks".to_owned();
-            return Err(SetupError::Different {
-                collection: config.server.collection.clone(),
-                difference: reason,
-            });
-        }
+        // A setup that was killed may have left what it tried with; who may not drop it does without.
+        let _ = admin.drop_collection(&probe::name(&config.server.collection)).await;
         // Setup may have ended between the collection and its partitions.
-        for number in 0..config.named_partitions().unwrap_or(0) {
-            let partition = partition_name(number);
-            patience.ask(|| admin.create_partition(&config.server.collection, &partition)).await?;
-        }
+        create::partitions(admin, config, patience).await?;
         settle::ask_for_index(admin, config, patience).await?;
         clock.time(Phase::Load, 100, settle::load(admin, config, patience, events)).await?;
         let stored = Stored { admin, collection: &config.server.collection, patience };
-        let mut send = Vec::new();
+        let mut found = Findings::default();
         clock
             .time(Phase::Count, config.rows, async {
-                let found = stored.examine(all_rows(config), false, events).await?;
-                let doubled = found.doubled.len();
-                events.send(Event::Resuming { missing: total(&found.missing), doubled });
-                send = stored.to_send(found).await?;
+                found = stored.examine(all_rows(config), Look::through(config.rows), events).await?;
                 Ok(())
             })
             .await?;
+        let doubled = found.doubled.len();
+        events.send(Event::Resuming { missing: total(&found.missing), doubled });
+        if whole && found.is_clean() {
+            let truth = clock.truth(truth, self.cancel).await?;
+            return Ok(self.report(Outcome::AlreadyThere, truth));
+        }
+        self.begin();
+        let stored = Stored { admin, collection: &config.server.collection, patience: &self.patience };
+        let send = stored.to_send(found).await?;
         let truth = self.fill(send, truth).await?;
         Ok(self.report(Outcome::Resumed, truth))
     }
 
     /// Inserts what is to be sent and does all that comes after.
     async fn fill(&mut self, send: Vec<Range<u64>>, truth: TruthTask) -> Result<TruthReport, SetupError> {
-        let Self { admin, config, events, cancel, patience, clock, sent, uncertain } = self;
+        self.begin();
+        let Self { admin, config, events, cancel, patience, clock, sent, uncertain, .. } = self;
         let (admin, config, events) = (*admin, *config, *events);
         let collection = config.server.collection.as_str();
         if !send.is_empty() {
             let rows = total(&send);
             clock
                 .time(Phase::Insert, rows, async {
-                    *sent = insert::insert(admin, config, send, patience, events).await?;
-                    Ok(())
+                    insert::insert(admin, config, send, patience, events, sent).await
                 })
                 .await?;
         }
@@ -228,6 +333,7 @@ impl Seeding<'_> {
         let suspects = std::mem::take(&mut sent.uncertain);
         *uncertain = suspects.len();
         let stored = Stored { admin, collection, patience };
+        let mut mended = 0;
         if !suspects.is_empty() {
             if config.auto_id {
                 return Err(SetupError::Uncertain {
@@ -237,7 +343,8 @@ impl Seeding<'_> {
             }
             clock
                 .time(Phase::Count, total(&suspects), async {
-                    mend(&stored, config, suspects, true, events).await.map(drop)
+                    mended += mend(&stored, config, suspects, Look::Keys, events).await?;
+                    Ok(())
                 })
                 .await?;
         }
@@ -246,13 +353,20 @@ impl Seeding<'_> {
             // A server that fell over may have lost rows that it had taken.
             clock
                 .time(Phase::Count, config.rows, async {
-                    mend(&stored, config, all_rows(config), false, events).await.map(drop)
+                    let look = Look::through(config.rows);
+                    mended += mend(&stored, config, all_rows(config), look, events).await?;
+                    Ok(())
                 })
                 .await?;
         }
+        if mended > 0 {
+            // They came after all was flushed and indexed.
+            clock.time(Phase::Flush, 0, patience.ask(|| admin.flush(collection))).await?;
+            clock.time(Phase::Index, 100, settle::index(admin, config, patience, events)).await?;
+        }
         clock.time(Phase::Settle, 0, settle::settle(admin, config, patience)).await?;
         let truth = clock.truth(truth, cancel).await?;
-        clock.time(Phase::Verify, verify::SAMPLE, verify::verify(admin, config, events)).await?;
+        clock.time(Phase::Verify, verify::SAMPLE, verify::verify(admin, config, patience, events)).await?;
         Ok(truth)
     }
 
@@ -280,6 +394,18 @@ impl Seeding<'_> {
             truth,
         }
     }
+}
+
+/// The rows of a collection that is about to be dropped, and whether they were counted: that takes a
+/// loaded one, and of another just those that were flushed are known.
+async fn rows_to_drop(admin: &Admin, collection: &str) -> (Option<u64>, bool) {
+    if let Ok(LoadState::Loaded) = admin.load_state(collection).await {
+        let count = admin.count(collection, None, Consistency::Strong);
+        if let Ok(Ok(rows)) = tokio::time::timeout(BRIEFLY, count).await {
+            return (Some(rows), true);
+        }
+    }
+    (admin.row_count(collection).await.ok(), false)
 }
 
 /// Every row, as ranges to be sent or looked through.

@@ -1,7 +1,10 @@
 //! What servers lack: checked before anything is created or dropped.
 //!
 //! One table says since which Milvus there is what. A version that cannot be read (a build of one's
-//! own, REST, which tells none) is allowed everything: the server then says itself what it lacks.
+//! own, REST, which tells none) is allowed everything: the server then says itself what it lacks, when it
+//! is tried ([`crate::probe`]). Where a version comes from is said beside it: Milvus' release notes, or
+//! what was seen on a server here; what is just believed says that. An error in the table costs a sentence
+//! that names the wrong version, or a refusal that the probe would have spoken anyway.
 
 use squall_core::schema::Metric;
 use squall_core::vector_type::VectorType;
@@ -33,6 +36,11 @@ impl Server {
     }
 }
 
+/// Whether it is Milvus Lite.
+pub(crate) fn is_lite(admin: &Admin) -> bool {
+    Server::of(admin.server_version().as_deref()) == Server::Lite
+}
+
 /// Something that not every server has.
 struct Feature {
     /// What it is, as an error names it.
@@ -60,6 +68,7 @@ fn scalar_kind_is(config: &SetupConfig, kinds: &[&str]) -> bool {
 }
 
 const FEATURES: [Feature; 14] = [
+    // Believed: 2.0.0 took them over from 1.x. Seen on 2.3.5.
     Feature {
         what: "binary vectors",
         since: [2, 0, 0],
@@ -67,6 +76,7 @@ const FEATURES: [Feature; 14] = [
         wanted: |config| config.dataset.vector_type() == VectorType::Binary,
         instead: "use --vector-type float32",
     },
+    // Believed: 2.4.0. Seen to be missing on 2.3.5.
     Feature {
         what: "float16 or bfloat16 vectors",
         since: [2, 4, 0],
@@ -74,6 +84,7 @@ const FEATURES: [Feature; 14] = [
         wanted: |config| matches!(config.dataset.vector_type(), VectorType::Float16 | VectorType::BFloat16),
         instead: "use --vector-type float32",
     },
+    // Believed: 2.3.0. Seen on 2.3.5.
     Feature {
         what: "metric COSINE",
         since: [2, 3, 0],
@@ -81,6 +92,7 @@ const FEATURES: [Feature; 14] = [
         wanted: |config| config.index.metric == Metric::Cosine,
         instead: "use --metric IP: on unit vectors it ranks alike",
     },
+    // Announcement of 2.3.0 (August 2023): "ScaNN index". Seen on 2.3.5.
     Feature {
         what: "index SCANN",
         since: [2, 3, 0],
@@ -88,6 +100,7 @@ const FEATURES: [Feature; 14] = [
         wanted: |config| kind_is(config, "SCANN"),
         instead: "use --index IVF_PQ or IVF_FLAT",
     },
+    // Release notes of 2.2.0: disk-based index (DiskANN).
     Feature {
         what: "index DISKANN",
         since: [2, 2, 0],
@@ -95,6 +108,7 @@ const FEATURES: [Feature; 14] = [
         wanted: |config| kind_is(config, "DISKANN"),
         instead: "use --index HNSW",
     },
+    // Announcement of 2.3.0 (August 2023): GPU index, by RAFT: IVF-Flat and IVF-PQ.
     Feature {
         what: "index GPU_IVF_FLAT or GPU_IVF_PQ",
         since: [2, 3, 0],
@@ -102,6 +116,7 @@ const FEATURES: [Feature; 14] = [
         wanted: |config| kind_is(config, "GPU_IVF_FLAT") || kind_is(config, "GPU_IVF_PQ"),
         instead: "use --index IVF_FLAT or IVF_PQ",
     },
+    // Release notes of 2.4.0-rc.1 (CAGRA); RAPIDS says that brute force came with 2.4, too.
     Feature {
         what: "index GPU_CAGRA or GPU_BRUTE_FORCE",
         since: [2, 4, 0],
@@ -109,6 +124,7 @@ const FEATURES: [Feature; 14] = [
         wanted: |config| kind_is(config, "GPU_CAGRA") || kind_is(config, "GPU_BRUTE_FORCE"),
         instead: "use --index HNSW or FLAT",
     },
+    // Believed: 2.2.9. Seen on 2.3.5.
     Feature {
         what: "partition key",
         since: [2, 2, 9],
@@ -116,6 +132,7 @@ const FEATURES: [Feature; 14] = [
         wanted: |config| config.partition_key.is_some(),
         instead: "leave --partition-key out, or use --partitions alone",
     },
+    // Believed: 2.1.0. Seen on 2.3.5.
     Feature {
         what: "index of a scalar field",
         since: [2, 1, 0],
@@ -123,6 +140,7 @@ const FEATURES: [Feature; 14] = [
         wanted: |config| !config.scalar_indexes.is_empty(),
         instead: "leave --scalar-index out",
     },
+    // Release notes of 2.4.0-rc.1: inverted index.
     Feature {
         what: "scalar index INVERTED",
         since: [2, 4, 0],
@@ -130,6 +148,7 @@ const FEATURES: [Feature; 14] = [
         wanted: |config| scalar_kind_is(config, &["INVERTED"]),
         instead: "leave the kind out",
     },
+    // Believed: 2.5.0.
     Feature {
         what: "scalar index BITMAP",
         since: [2, 5, 0],
@@ -137,6 +156,7 @@ const FEATURES: [Feature; 14] = [
         wanted: |config| scalar_kind_is(config, &["BITMAP"]),
         instead: "leave the kind out",
     },
+    // Believed: 2.1.0. Seen on 2.3.5.
     Feature {
         what: "scalar index STL_SORT or Trie",
         since: [2, 1, 0],
@@ -144,6 +164,7 @@ const FEATURES: [Feature; 14] = [
         wanted: |config| scalar_kind_is(config, &["STL_SORT", "TRIE", "MARISA-TRIE"]),
         instead: "leave the kind out",
     },
+    // Believed: 2.1.0. Seen on 2.3.5, which refuses more than it has nodes.
     Feature {
         what: "replicas",
         since: [2, 1, 0],
@@ -151,6 +172,7 @@ const FEATURES: [Feature; 14] = [
         wanted: |config| config.replicas > 1,
         instead: "leave --replicas out",
     },
+    // Believed: 2.0.0. Seen on 2.3.5.
     Feature {
         what: "shards",
         since: [2, 0, 0],

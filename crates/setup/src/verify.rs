@@ -15,15 +15,21 @@ use squall_core::stream::{Field, stream};
 use squall_milvus::admin::Admin;
 
 use crate::event::{Events, Phase};
+use crate::patience::Patience;
 use crate::{SetupConfig, SetupError};
 
 /// Rows read back.
 pub(crate) const SAMPLE: u64 = 100;
 
 /// Counts the rows and reads some of them back.
-pub(crate) async fn verify(admin: &Admin, config: &SetupConfig, events: &Events) -> Result<(), SetupError> {
+pub(crate) async fn verify(
+    admin: &Admin,
+    config: &SetupConfig,
+    patience: &Patience,
+    events: &Events,
+) -> Result<(), SetupError> {
     let collection = &config.server.collection;
-    let found = admin.count(collection, None, Consistency::Strong).await?;
+    let found = patience.ask(|| admin.count(collection, None, Consistency::Strong)).await?;
     if found != config.rows {
         return Err(SetupError::Count { collection: collection.clone(), expected: config.rows, found });
     }
@@ -31,13 +37,14 @@ pub(crate) async fn verify(admin: &Admin, config: &SetupConfig, events: &Events)
         // Nobody knows which of its keys is which row.
         return Ok(());
     }
-    read_back(admin, config, events).await
+    read_back(admin, config, patience, events).await
 }
 
 /// Reads [`SAMPLE`] rows back and compares them with the dataset's; which rows is a function of its seed.
 pub(crate) async fn read_back(
     admin: &Admin,
     config: &SetupConfig,
+    patience: &Patience,
     events: &Events,
 ) -> Result<(), SetupError> {
     let collection = &config.server.collection;
@@ -50,7 +57,7 @@ pub(crate) async fn read_back(
     for (done, chunk) in rows.chunks(20).enumerate() {
         let ids: Vec<String> = chunk.iter().map(u64::to_string).collect();
         let filter = format!("{ID_FIELD} in [{}]", ids.join(", "));
-        let answer = admin.query(collection, &filter, &fields, chunk.len() as u32).await?;
+        let answer = patience.ask(|| admin.query(collection, &filter, &fields, chunk.len() as u32)).await?;
         for &row in chunk {
             compare(config, row, &answer)?;
         }

@@ -1,8 +1,9 @@
 //! A server that refuses, loses and limits inserts: every row gets there once.
 
+use squall_core::dataset::Dataset;
 use squall_core::schema::{Consistency, Transport};
 use squall_sandbox::SandboxConfig;
-use squall_setup::{Event, Outcome, SetupConfig, SetupError};
+use squall_setup::{Event, Outcome, Phase, SetupConfig, SetupError};
 
 use crate::{admin, config, run, sandbox_with};
 
@@ -14,9 +15,19 @@ async fn seeded(sandbox: SandboxConfig, transport: Transport, batch_size: usize)
     let (report, events) = run(&admin, &config).await;
     assert_eq!(report.unwrap().outcome, Outcome::Created);
     assert_eq!(admin.count("c", None, Consistency::Strong).await.unwrap(), 1_050);
-    // Counts every range of keys, so that a row that is there twice cannot stand for one that is not.
-    let (report, _) = run(&admin, &SetupConfig { resume: true, ..config }).await;
+    // The sandbox counts each row of a key, so that one that is there twice cannot stand for one that is not:
+    // this looks at all keys.
+    let (report, resumed) = run(&admin, &SetupConfig { resume: true, ..config }).await;
     assert_eq!(report.unwrap().outcome, Outcome::AlreadyThere);
+    assert!(resumed.contains(&Event::Resuming { missing: 0, doubled: 0 }), "{resumed:?}");
+    let finished = |phase: Phase| {
+        events
+            .iter()
+            .rposition(|event| matches!(event, Event::Finished { phase: done, .. } if *done == phase))
+    };
+    if let Some(looked) = finished(Phase::Count) {
+        assert!(finished(Phase::Index) > Some(looked), "what is mended is flushed and indexed, too");
+    }
     let reasons = events.into_iter().filter_map(|event| match event {
         Event::Waiting { reason } => Some(reason),
         _ => None,
@@ -54,9 +65,12 @@ async fn batches_shrink_to_what_the_server_takes() {
 
 #[tokio::test]
 async fn a_row_that_is_too_large_by_itself_is_said_in_the_servers_words() {
-    let uri = sandbox_with(SandboxConfig { max_message_bytes: 100, ..SandboxConfig::default() }).await;
+    let uri = sandbox_with(SandboxConfig { max_message_bytes: 2_000, ..SandboxConfig::default() }).await;
     let admin = admin(&uri, Transport::Grpc).await;
-    let error = run(&admin, &config(&uri, Transport::Grpc)).await.0.unwrap_err();
-    assert!(matches!(error, SetupError::Server(_)), "{error:?}");
-    assert!(error.to_string().contains("larger than max"), "{error}");
+    // Eight kilobytes a row; what makes the collection fits.
+    let dataset = Dataset::reference(42, 2_048).unwrap();
+    let error = run(&admin, &SetupConfig { dataset, ..config(&uri, Transport::Grpc) }).await.0.unwrap_err();
+    assert!(matches!(error, SetupError::LeftIncomplete { rows_sent: 0, .. }), "{error:?}");
+    let words = error.to_string();
+    assert!(words.contains("larger than max") && words.contains("`c` is left incomplete"), "{words}");
 }

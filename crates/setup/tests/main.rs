@@ -2,6 +2,9 @@
 
 mod faiss;
 mod faults;
+mod options;
+mod refusals;
+mod resume;
 
 use std::time::Duration;
 
@@ -14,7 +17,7 @@ use squall_milvus::Endpoint;
 use squall_milvus::admin::Admin;
 use squall_sandbox::{Sandbox, SandboxConfig};
 use squall_setup::truth::{TruthConfig, TruthReport};
-use squall_setup::{Event, Events, Outcome, Phase, SetupConfig, SetupError, SetupReport, seed};
+use squall_setup::{Event, Events, Left, Outcome, Phase, SetupConfig, SetupError, SetupReport, seed};
 use tokio_util::sync::CancellationToken;
 
 /// A sandbox that serves as long as the runtime of the test lives.
@@ -90,8 +93,8 @@ async fn a_collection_is_made_once_and_found_again_over_both_transports() {
                 _ => None,
             })
             .collect();
-        use Phase::{Create, Flush, Index, Insert, Load, Settle, Verify};
-        assert_eq!(finished, [Create, Insert, Flush, Index, Load, Settle, Verify]);
+        use Phase::{Create, Flush, Index, Insert, Load, Rehearse, Settle, Verify};
+        assert_eq!(finished, [Rehearse, Create, Insert, Flush, Index, Load, Settle, Verify]);
         assert!(events.contains(&Event::Progress { phase: Insert, done: 1_050 }), "every row is counted");
         assert_eq!(admin.count("c", None, Consistency::Strong).await.unwrap(), 1_050);
 
@@ -122,7 +125,8 @@ async fn another_collection_is_left_alone_unless_it_may_be_dropped() {
 
     let (report, events) = run(&admin, &SetupConfig { drop_existing: true, ..rows }).await;
     assert_eq!(report.unwrap().outcome, Outcome::Created);
-    assert_eq!(events[0], Event::Dropping { collection: "c".into(), rows: Some(1_050) });
+    let dropping = Event::Dropping { collection: "c".into(), rows: Some(1_050), counted: true };
+    assert!(events.contains(&dropping), "{events:?}");
     assert_eq!(admin.count("c", None, Consistency::Strong).await.unwrap(), 900);
 }
 
@@ -138,15 +142,32 @@ async fn a_collection_that_lost_rows_is_another_one() {
 }
 
 #[tokio::test]
-async fn a_cancelled_setup_says_that_the_collection_is_not_complete() {
+async fn a_cancelled_setup_says_whether_anything_was_made() {
     let uri = sandbox().await;
     let admin = admin(&uri, Transport::Grpc).await;
-    let config = config(&uri, Transport::Grpc);
+    let config = SetupConfig { batch_size: 10, insert_rate: Some(500.0), ..config(&uri, Transport::Grpc) };
+    let cancelled = CancellationToken::new();
+    cancelled.cancel();
+    let error = seed(&admin, &config, &Events::channel().0, &cancelled).await.unwrap_err();
+    assert!(matches!(error, SetupError::Interrupted { left: Left::Nothing, .. }), "{error}");
+    assert!(!admin.has_collection("c").await.unwrap());
+
+    let (events, received) = Events::channel();
     let cancel = CancellationToken::new();
-    cancel.cancel();
-    let error = seed(&admin, &config, &Events::channel().0, &cancel).await.unwrap_err();
-    assert!(matches!(error, SetupError::Interrupted { .. }), "{error}");
-    assert!(error.to_string().contains("not complete"), "{error}");
+    let watching = tokio::task::spawn_blocking({
+        let cancel = cancel.clone();
+        move || {
+            let inserting = |event: &Event| matches!(event, Event::Progress { phase: Phase::Insert, .. });
+            assert!(received.iter().any(|event| inserting(&event)));
+            cancel.cancel();
+        }
+    });
+    let error = seed(&admin, &config, &events, &cancel).await.unwrap_err();
+    watching.await.unwrap();
+    assert!(matches!(error, SetupError::Interrupted { left: Left::Incomplete { .. }, .. }), "{error}");
+    assert!(error.to_string().contains("not complete; run setup again with --resume"), "{error}");
+    assert!(admin.has_collection("c").await.unwrap());
+    assert!(!admin.has_collection("c_squall_probe").await.unwrap());
 }
 
 #[tokio::test]

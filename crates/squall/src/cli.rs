@@ -44,7 +44,8 @@ fn setup() -> Command {
         .long_about(
             "Fill a collection: create, insert, index, load, settle, verify.\n\n\
              A collection that is already what you ask for is left as it is. Any other collection of that \
-             name is left alone, too, unless --drop-existing is given.",
+             name is left alone, too, unless --drop-existing is given. Before anything is dropped or sent, an empty \
+             collection NAME_squall_probe is made and dropped, so that what the server refuses costs nothing.",
         )
         .args(settings(keys::Command::Setup))
         .args(files())
@@ -55,7 +56,7 @@ fn setup() -> Command {
         )
         .arg(
             flag("resume")
-                .help("Complete a collection that setup began: find what it lacks, from the server itself, and send just that")
+                .help("Complete a collection that setup began: find lost and doubled rows, from the server itself, and send just what it lacks. All keys of up to 2,000,000 rows are read; of more, ranges of 8,000 keys are counted, in which a lost and a doubled row hide each other")
                 .conflicts_with_all(["drop-existing", "auto-id"])
                 .help_heading("Data"),
         )
@@ -79,9 +80,10 @@ fn setup_verify() -> Command {
         .about("Look at a collection that setup has made, and say what is wrong and how to mend it")
         .long_about(
             "Look at a collection that setup has made, and say what is wrong and how to mend it.\n\n\
-             Give the settings that it was made with. It looks at the dataset's identity, the index, whether the \
-             collection is loaded, the number of rows, whether each key has one row, 1,000 random rows byte by \
-             byte, and the recall of 100 searches. It changes nothing. Exit code 1 when anything is wrong.",
+             Give the settings that it was made with. It looks at the dataset's identity, shards, partitions and \
+             consistency, the indexes, whether the collection is loaded, the number of rows, whether each key has \
+             one row, 1,000 random rows byte by byte, and the recall of 100 searches. It changes nothing. Exit code \
+             1 when anything is wrong.",
         )
         .args(settings(keys::Command::Setup))
         .args(files())

@@ -69,10 +69,7 @@ impl From<EndpointError> for Failure {
 
 impl From<SetupError> for Failure {
     fn from(error: SetupError) -> Self {
-        let exit = match &error {
-            SetupError::Interrupted { .. } => Exit::Interrupted,
-            _ => Exit::Failed,
-        };
+        let exit = if error.is_interruption() { Exit::Interrupted } else { Exit::Failed };
         Self { exit, error: error.into() }
     }
 }

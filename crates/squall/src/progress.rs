@@ -15,9 +15,8 @@ pub(crate) fn draw(events: &Receiver<Event>) {
     let mut waiting = Waiting::default();
     for event in events {
         match event {
-            Event::Dropping { collection, rows } => {
-                let rows = rows.map_or_else(String::new, |rows| format!(" and its {rows} rows"));
-                eprintln!("dropping collection {collection}{rows}");
+            Event::Dropping { collection, rows, counted } => {
+                eprintln!("{}", dropping_line(&collection, rows, counted));
             }
             Event::Resuming { missing, doubled } => {
                 let more = if doubled == 0 {
@@ -57,6 +56,16 @@ pub(crate) fn draw(events: &Receiver<Event>) {
         }
     }
     bar.finish_and_clear();
+}
+
+/// What is about to be dropped. A collection that is not loaded cannot be counted.
+fn dropping_line(collection: &str, rows: Option<u64>, counted: bool) -> String {
+    let rows = match rows {
+        Some(rows) if counted => format!(" and its {rows} rows"),
+        Some(rows) => format!(" and its {rows} flushed rows"),
+        None => String::new(),
+    };
+    format!("dropping collection {collection}{rows}")
 }
 
 /// What a log file is told of a server that is away: the reason, and again when it is another one or
@@ -148,6 +157,13 @@ pub(crate) fn seconds(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_dropped_is_said_with_its_rows() {
+        assert_eq!(dropping_line("c", Some(1_050), true), "dropping collection c and its 1050 rows");
+        assert_eq!(dropping_line("c", Some(0), false), "dropping collection c and its 0 flushed rows");
+        assert_eq!(dropping_line("c", None, false), "dropping collection c");
+    }
 
     #[test]
     fn a_log_line_has_rate_and_rest() {

@@ -16,6 +16,7 @@ mod scenarios;
 mod service_time;
 mod setup_broken_off;
 mod setup_datasets;
+mod setup_options;
 mod setup_refused;
 mod setup_verify;
 mod shards;

@@ -9,7 +9,7 @@ use squall_milvus::admin::Admin;
 use crate::support::{SandboxProcess, SmallDisk, Workplace, python, real_part, skipped};
 
 /// A `.npy` file (NumPy's format 1.0) of float32 vectors.
-fn npy(path: &Path, rows: usize, dimension: usize, value: impl Fn(usize, usize) -> f32) {
+pub(crate) fn npy(path: &Path, rows: usize, dimension: usize, value: impl Fn(usize, usize) -> f32) {
     let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {dimension}), }}");
     // Magic, version, length and header together are a multiple of 64 long and end with a line.
     while (10 + header.len() + 1) % 64 != 0 {
@@ -25,7 +25,7 @@ fn npy(path: &Path, rows: usize, dimension: usize, value: impl Fn(usize, usize) 
     std::fs::write(path, bytes).unwrap();
 }
 
-fn some_value(row: usize, component: usize) -> f32 {
+pub(crate) fn some_value(row: usize, component: usize) -> f32 {
     (row * 31 + component * 7) as f32 % 13.0 + 1.0
 }
 
@@ -36,6 +36,15 @@ fn has_collection(uri: &str, token: Option<&str>, collection: &str) -> bool {
         let admin = Admin::connect(&endpoint, Transport::Grpc).await.unwrap();
         admin.has_collection(collection).await.unwrap()
     })
+}
+
+fn drop_collection(uri: &str, token: Option<&str>, collection: &str) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let endpoint = Endpoint::new(uri, token.map(str::to_owned), None).unwrap();
+        let admin = Admin::connect(&endpoint, Transport::Grpc).await.unwrap();
+        admin.drop_collection(collection).await.unwrap();
+    });
 }
 
 /// The files of the table, each with the exit code (a wrong setting, or something found while rows were
@@ -121,6 +130,62 @@ fn no_right_to_create_is_one_sentence() {
     assert!(!done.stderr.contains("Passw0rd"), "{}", done.stderr);
     done.says(&["permission"]);
     assert!(!has_collection(&uri, Some("root:Milvus"), &user));
+}
+
+#[test]
+fn no_right_to_create_costs_nothing_that_is_there() {
+    let name = "no_right_to_create_costs_nothing_that_is_there";
+    let Some(uri) = real_part("SQUALL_TEST_MILVUS_AUTH_URI", name) else { return };
+    let Some(interpreter) = real_part("SQUALL_TEST_PYTHON", name) else { return };
+    let user = format!("squalldrop{}", std::process::id());
+    python(&interpreter, "make_user.py", &[&uri, &user, "Passw0rd", "DescribeCollection", "DropCollection"]);
+    let place = Workplace::new();
+    let setup = |token: &str, more: &str| {
+        place.line(&format!(
+            "setup --uri {uri} --token {token} --num-vectors 300 --dimension 16 --collection-name {user} \
+             --settle 0s --ground-truth 0 {more}"
+        ))
+    };
+    setup("root:Milvus", "").expect(0);
+    let refused = setup(&format!("{user}:Passw0rd"), "--drop-existing --seed 7");
+    let kept = setup("root:Milvus", "");
+    python(&interpreter, "make_user.py", &[&uri, &user]);
+    drop_collection(&uri, Some("root:Milvus"), &user);
+    refused.expect(1).says(&["permission", "nothing was made or dropped"]);
+    assert!(kept.expect(0).stderr.contains("already there"));
+}
+
+#[test]
+fn what_milvus_2_3_5_refuses_costs_nothing_that_is_there() {
+    let name = "what_milvus_2_3_5_refuses_costs_nothing_that_is_there";
+    let Some(uri) = real_part("SQUALL_TEST_MILVUS_URI", name) else { return };
+    let place = Workplace::new();
+    let collection = format!("squall_kept_{}", std::process::id());
+    // Milvus builds no index of fewer than 1,024 rows.
+    let setup = format!(
+        "setup --uri {uri} --collection-name {collection} --num-vectors 2000 --dimension 8 --settle 0s \
+         --ground-truth 0"
+    );
+    place.line(&setup).expect(0);
+    let mut said = Vec::new();
+    for (option, words) in [
+        ("--index HNSW --index-params {\"M\":100000}", "M out of range"),
+        ("--scalar-index category:STL_SORT", "index type not match"),
+        ("--shards-num 100", "shards"),
+        ("--replicas 3", "nodes not enough"),
+        // Accepted, and then never built: this Milvus has no GPU.
+        ("--index GPU_IVF_FLAT", "none of the 2000 rows"),
+    ] {
+        let done = place.line(&format!("{setup} --seed 7 --drop-existing {option}"));
+        assert!(!has_collection(&uri, None, &format!("{collection}_squall_probe")), "{option}");
+        said.push((done, words));
+    }
+    let kept = place.line(&setup);
+    drop_collection(&uri, None, &collection);
+    for (done, words) in said {
+        done.expect(1).says(&[words, "nothing was made or dropped"]);
+    }
+    assert!(kept.expect(0).stderr.contains("already there"));
 }
 
 #[test]

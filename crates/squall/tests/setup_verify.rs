@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use serde_json::Value;
-use squall_core::schema::Transport;
+use squall_core::schema::{Consistency, Transport};
 use squall_milvus::Endpoint;
 use squall_milvus::admin::Admin;
 
@@ -37,7 +37,7 @@ fn a_good_collection_passes_and_each_kind_of_damage_is_named() {
     assert_eq!(report["good"], true);
     let names: Vec<&Value> =
         report["checks"].as_array().unwrap().iter().map(|check| &check["name"]).collect();
-    assert_eq!(names, ["dataset", "index", "loaded", "count", "keys", "rows", "recall"]);
+    assert_eq!(names, ["dataset", "layout", "index", "loaded", "count", "keys", "rows", "recall"]);
     assert!(check(&report, "rows")["found"].as_str().unwrap().contains("random rows"), "{report}");
     // So few rows are scanned, whatever the index is called.
     let recall = check(&report, "recall")["found"].as_str().unwrap();
@@ -69,10 +69,10 @@ fn a_row_with_another_value_is_found() {
     let uri = &sandbox.uri;
     let settings = format!("--uri {uri} --num-vectors 500 --dimension 4 --settle 0s --ground-truth 0");
     place.line(&format!("setup {settings}")).expect(0);
-    // Key 20 is written over: the sandbox shows the newest row of a key.
+    // Key 20 is written over.
     let body = r#"{"collectionName":"load_test_collection","data":[{"id":20,"vector":[1,0,0,0],"category":"books","price":1.0,"brand":"brand_0","rating":1.0,"stock":1}]}"#;
     let status = Command::new("curl")
-        .args(["-sf", "-X", "POST", "-d", body, &format!("{uri}/v2/vectordb/entities/insert")])
+        .args(["-sf", "-X", "POST", "-d", body, &format!("{uri}/v2/vectordb/entities/upsert")])
         .stdout(std::process::Stdio::null())
         .status()
         .expect("curl is there");
@@ -82,11 +82,9 @@ fn a_row_with_another_value_is_found() {
 }
 
 #[test]
-fn a_row_that_is_there_twice_is_found_on_milvus() {
-    let Some(uri) = real_part("SQUALL_TEST_MILVUS_URI", "a_row_that_is_there_twice_is_found_on_milvus")
-    else {
-        return;
-    };
+fn rows_that_are_there_twice_are_found_and_mended_on_milvus() {
+    let name = "rows_that_are_there_twice_are_found_and_mended_on_milvus";
+    let Some(uri) = real_part("SQUALL_TEST_MILVUS_URI", name) else { return };
     let place = Workplace::new();
     let collection = format!("squall_twice_{}", std::process::id());
     let settings = format!(
@@ -101,9 +99,27 @@ fn a_row_that_is_there_twice_is_found_on_milvus() {
         let rows = squall_core::dataset::Dataset::reference(42, 8).unwrap().batch(20, 3).unwrap();
         admin.insert(&collection, &rows).await.unwrap();
     });
-    let done = place.line(&format!("setup verify {settings} --format json")).expect(1);
-    with_admin(&uri, async |admin| admin.drop_collection(&collection).await.unwrap());
-    let report = done.json();
+    let report = place.line(&format!("setup verify {settings} --format json")).expect(1).json();
     assert_eq!(check(&report, "count")["found"], "it has 503 rows instead of 500");
     assert_eq!(check(&report, "keys")["found"], "3 rows are there again, first in 0..500");
+
+    // As many are taken away, so that the number of rows is right.
+    with_admin(&uri, async |admin| {
+        admin.delete(&collection, "id in [400, 401, 402]").await.unwrap();
+        assert_eq!(admin.count(&collection, None, Consistency::Strong).await.unwrap(), 500);
+    });
+    let report = place.line(&format!("setup verify {settings} --format json")).expect(1).json();
+    let keys = check(&report, "keys")["found"].as_str().unwrap();
+    assert!(keys.contains("3 keys have no row") && keys.contains("3 rows are there again"), "{keys}");
+    let done = place.line(&format!("setup {settings} --resume")).expect(0);
+    assert!(done.stderr.contains("3 rows are missing, 1 key ranges have rows twice"), "{}", done.stderr);
+    let done = place.line(&format!("setup verify {settings}"));
+    with_admin(&uri, async |admin| {
+        for (filter, rows) in [("id >= 20 and id < 23", 3), ("id >= 400 and id < 403", 3), ("id >= 0", 500)] {
+            let found = admin.count(&collection, Some(filter), Consistency::Strong).await.unwrap();
+            assert_eq!(found, rows, "{filter}");
+        }
+        admin.drop_collection(&collection).await.unwrap();
+    });
+    assert!(done.expect(0).stderr.contains("each key has one row"));
 }

@@ -240,7 +240,11 @@ impl Grpc {
 
     pub(super) async fn scalar_index(&self, name: &str, field: &str) -> Result<Option<IndexProgress>, Error> {
         let found = self.raw_index(name, field).await?;
+        let kind = |found: &squall_proto::milvus::IndexDescription| {
+            found.params.iter().find(|pair| pair.key == "index_type").map(|pair| pair.value.clone())
+        };
         Ok(found.map(|(found, _)| IndexProgress {
+            kind: kind(&found),
             state: IndexState::from_number(found.state).unwrap_or(IndexState::None),
             fail_reason: found.index_state_fail_reason,
         }))
@@ -253,6 +257,8 @@ impl Grpc {
             .call(&operation, name, self.deadlines.call, client.describe_collection(self.collection(name)))
             .await?;
         let schema = answer.schema.ok_or_else(|| self.unexpected(&operation, "there is no schema in it"))?;
+        let key = schema.fields.iter().find(|field| field.is_partition_key);
+        let partition_key = key.map(|field| field.name.clone());
         let mut schema = description::from_message(&schema);
         if schema.description.is_empty() {
             let kept = answer.properties.into_iter().find(|pair| pair.key == DESCRIPTION_PROPERTY);
@@ -262,6 +268,8 @@ impl Grpc {
             schema,
             consistency: Consistency::from_number(answer.consistency_level),
             shards: u32::try_from(answer.shards_num).ok().filter(|shards| *shards > 0),
+            partition_key,
+            partitions: u32::try_from(answer.num_partitions).ok().filter(|partitions| *partitions > 0),
         })
     }
 

@@ -84,6 +84,8 @@ impl RestV1 {
             schema: description::from_rest(text, &found.fields, false, found.enable_dynamic_field),
             consistency: None,
             shards: u32::try_from(found.shards_number).ok().filter(|shards| *shards > 0),
+            partition_key: None,
+            partitions: None,
         })
     }
 

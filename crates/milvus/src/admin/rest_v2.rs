@@ -142,6 +142,12 @@ impl RestV2 {
             schema: description::from_rest(text, &found.fields, found.auto_id, found.enable_dynamic_field),
             consistency: found.consistency_level.and_then(|level| level.parse().ok()),
             shards: found.shards_num.and_then(|shards| u32::try_from(shards.0).ok()),
+            partition_key: found
+                .fields
+                .iter()
+                .find(|field| field.partition_key)
+                .map(|field| field.name.clone()),
+            partitions: found.partitions_num.and_then(|partitions| u32::try_from(partitions.0).ok()),
         })
     }
 

@@ -19,7 +19,7 @@ use super::{
     graph::Graph,
     index::{IndexDefinition, bad},
     loading::{Load, LoadProgress},
-    rows::{Picked, Rows, checked_batch},
+    rows::{Copies, Picked, Rows, checked_batch, keys as keys_in},
     schema::{FieldType, Schema, check_name, invalid},
 };
 
@@ -32,6 +32,8 @@ pub(crate) struct Definition {
     pub(crate) schema: Schema,
     pub(crate) consistency_level: i32,
     pub(crate) shards_num: i32,
+    /// Partitions that were asked for behind a partition key, which are told and change nothing here.
+    pub(crate) key_partitions: Option<i64>,
     pub(crate) properties: Vec<KeyValue>,
 }
 
@@ -119,6 +121,11 @@ impl Collection {
         &self.definition.schema
     }
 
+    /// Partitions as they are told.
+    pub(crate) fn partition_count(&self) -> i64 {
+        self.definition.key_partitions.unwrap_or_else(|| self.partitions().len() as i64)
+    }
+
     /// Rows that are there.
     pub(crate) fn row_count(&self) -> usize {
         let state = self.read();
@@ -127,12 +134,32 @@ impl Collection {
 
     // ---- rows ----------------------------------------------------------------------------------
 
-    /// Adds rows; those with the same primary keys give way.
+    /// Adds rows beside those that are there.
     pub(crate) fn insert(
         self: &Arc<Self>,
         partition: &str,
         named: Vec<(String, Column)>,
         rows: usize,
+    ) -> Result<Written, ServerError> {
+        self.add(partition, named, rows, false)
+    }
+
+    /// Deletes the rows that have the same primary keys, in the same partition, and adds these.
+    pub(crate) fn upsert(
+        self: &Arc<Self>,
+        partition: &str,
+        named: Vec<(String, Column)>,
+        rows: usize,
+    ) -> Result<Written, ServerError> {
+        self.add(partition, named, rows, true)
+    }
+
+    fn add(
+        self: &Arc<Self>,
+        partition: &str,
+        named: Vec<(String, Column)>,
+        rows: usize,
+        instead: bool,
     ) -> Result<Written, ServerError> {
         let schema = self.schema();
         if self.counts_only {
@@ -143,6 +170,9 @@ impl Collection {
         let keys = batch[schema.primary].clone();
         let mut state = self.write();
         let partition = state.partition(if partition.is_empty() { DEFAULT_PARTITION } else { partition })?;
+        if instead {
+            state.rows.delete(&keys_in(&keys), &[partition]);
+        }
         state.rows.append(batch, schema.primary, partition);
         drop(state);
         self.grow_graphs();
@@ -183,14 +213,16 @@ impl Collection {
             "" => Vec::new(),
             name => vec![state.partition(name)?],
         };
-        let (rows, count) = match state.rows.pick(filter, &partitions, self.schema())? {
+        let (rows, count) = match state.rows.pick(filter, &partitions, self.schema(), Copies::All)? {
             Picked::Keys { rows, asked } => (rows, asked),
             Picked::Rows(rows) => {
                 let count = rows.count();
-                (rows.rows().collect(), count)
+                (rows.rows().collect::<Vec<_>>(), count)
             }
         };
-        state.rows.hide(rows, self.schema().primary);
+        // A filter picks keys: all rows of a key go, also those that it does not fit.
+        let keys = state.rows.keys_of(&rows, self.schema().primary);
+        state.rows.delete(&keys, &partitions);
         Ok(count)
     }
 
@@ -219,7 +251,7 @@ impl Collection {
         let mut state = self.write();
         // Dropping what is not there succeeds, as with collections.
         if let Ok(partition) = state.partition(name) {
-            state.rows.hide_partition(partition, self.schema().primary);
+            state.rows.delete_partition(partition, self.schema().primary);
             state.partitions[partition as usize] = None;
         }
         Ok(())

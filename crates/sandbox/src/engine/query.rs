@@ -8,7 +8,7 @@ use super::{
     index::bad,
     output::{OutputColumn, OutputFields},
     remade,
-    rows::{Picked, keys},
+    rows::{Copies, Picked, keys},
     schema::{Field, FieldType, Schema},
     search::check_window,
 };
@@ -46,7 +46,7 @@ pub(crate) fn query(collection: &Collection, spec: &QuerySpec) -> Result<QueryAn
         if spec.limit.is_some() {
             return Err(bad("count entities with pagination is not allowed".to_owned()));
         }
-        let rows = match state.rows.pick(&spec.filter, &partitions, schema)? {
+        let rows = match state.rows.pick(&spec.filter, &partitions, schema, Copies::All)? {
             Picked::Keys { rows, .. } => rows.len(),
             Picked::Rows(rows) => rows.count(),
         };
@@ -60,7 +60,7 @@ pub(crate) fn query(collection: &Collection, spec: &QuerySpec) -> Result<QueryAn
     }
     let remade = collection.counts_only.then(|| remade::rows(&spec.filter, state.counted(), schema));
     let stored = remade.as_ref().unwrap_or(&state.rows);
-    let rows: Vec<usize> = match stored.pick(&spec.filter, &partitions, schema)? {
+    let rows: Vec<usize> = match stored.pick(&spec.filter, &partitions, schema, Copies::Newest)? {
         Picked::Keys { rows, .. } => rows,
         Picked::Rows(rows) => rows.rows().collect(),
     };

@@ -1,8 +1,8 @@
 //! The rows of a collection: columns, the newest row of each primary key, and which rows are gone.
 //!
-//! Rows are only added; a deleted or overwritten one is hidden. Milvus lets an insert repeat a primary
-//! key and then answers any of the rows; here the last one written hides the others, so that counts
-//! and answers agree.
+//! Rows are only added. As in Milvus, an insert may repeat a primary key: a count then sees each of the
+//! rows, a query or search just one of them (here the one written last, which shadows the others), and
+//! deleting the key takes them all.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -28,6 +28,15 @@ pub(crate) enum Key {
     Text(Arc<str>),
 }
 
+/// Which rows are meant where several have one primary key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Copies {
+    /// The one written last: what is answered.
+    Newest,
+    /// Each: what is counted and deleted.
+    All,
+}
+
 /// What a filter picks.
 pub(crate) enum Picked {
     /// Rows by primary keys, those that exist, and how many keys there were.
@@ -42,11 +51,15 @@ pub(crate) enum Picked {
 pub(crate) struct Rows {
     columns: Vec<Column>,
     len: usize,
-    hidden: Bitmap,
-    hidden_count: usize,
+    deleted: Bitmap,
+    deleted_count: usize,
+    /// Rows whose key has a newer row.
+    shadowed: Bitmap,
     /// Place of each row's partition.
     partitions: Vec<u32>,
     newest: HashMap<Key, usize>,
+    /// Of a row whose key had a row before it: that one, deleted or not.
+    before: HashMap<usize, usize>,
 }
 
 impl Rows {
@@ -54,73 +67,100 @@ impl Rows {
         Self {
             columns: schema.fields.iter().map(|field| Column::empty(field.field_type)).collect(),
             len: 0,
-            hidden: Bitmap::none(0),
-            hidden_count: 0,
+            deleted: Bitmap::none(0),
+            deleted_count: 0,
+            shadowed: Bitmap::none(0),
             partitions: Vec::new(),
             newest: HashMap::new(),
+            before: HashMap::new(),
         }
     }
 
-    /// All rows, the hidden ones too.
+    /// All rows, those that are gone too.
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    /// Rows that are not hidden.
+    /// Rows that are not deleted.
     pub(crate) fn live(&self) -> usize {
-        self.len - self.hidden_count
+        self.len - self.deleted_count
     }
 
     pub(crate) fn columns(&self) -> &[Column] {
         &self.columns
     }
 
-    /// Adds a checked batch with a column for each field; hides what has the same keys.
+    /// Adds a checked batch with a column for each field; what has the same keys is shadowed.
     pub(crate) fn append(&mut self, batch: Vec<Column>, primary: usize, partition: u32) {
         let first = self.len;
         let keys = keys(&batch[primary]);
         self.len += keys.len();
-        self.hidden.grow(self.len);
+        self.deleted.grow(self.len);
+        self.shadowed.grow(self.len);
         self.partitions.resize(self.len, partition);
         self.newest.reserve(keys.len());
         for (row, key) in (first..).zip(keys) {
             if let Some(old) = self.newest.insert(key, row) {
-                self.hide_row(old);
+                self.shadowed.insert(old);
+                self.before.insert(row, old);
             }
         }
         self.columns.iter_mut().zip(batch).for_each(|(column, batch)| column.append(batch));
     }
 
-    fn hide_row(&mut self, row: usize) {
-        if !self.hidden.contains(row) {
-            self.hidden.insert(row);
-            self.hidden_count += 1;
-        }
+    /// The rows of a key that are not deleted, newest first.
+    fn copies(&self, key: &Key) -> impl Iterator<Item = usize> + '_ {
+        let next = move |row: &usize| self.before.get(row).copied();
+        let all = std::iter::successors(self.newest.get(key).copied(), next);
+        all.filter(move |&row| !self.deleted.contains(row))
     }
 
-    /// Deletes rows.
-    pub(crate) fn hide(&mut self, rows: impl IntoIterator<Item = usize>, primary: usize) {
-        for row in rows {
-            self.hide_row(row);
-            let key = keys(&self.columns[primary].gather(&[row])).pop();
-            if let Some(key) = key.filter(|key| self.newest.get(key) == Some(&row)) {
-                self.newest.remove(&key);
+    /// Deletes the rows of these keys, in these partitions (all when empty).
+    pub(crate) fn delete(&mut self, keys: &[Key], partitions: &[u32]) {
+        for key in keys {
+            let copies: Vec<usize> = self.copies(key).collect();
+            for row in copies {
+                if partitions.is_empty() || partitions.contains(&self.partitions[row]) {
+                    self.deleted.insert(row);
+                    self.deleted_count += 1;
+                }
+            }
+            // In another partition one may be left, which is then seen again.
+            let newest = self.copies(key).next();
+            match newest {
+                Some(row) => {
+                    self.shadowed.remove(row);
+                    self.newest.insert(key.clone(), row);
+                }
+                None => {
+                    self.newest.remove(key);
+                }
             }
         }
     }
 
+    /// The keys of rows.
+    pub(crate) fn keys_of(&self, rows: &[usize], primary: usize) -> Vec<Key> {
+        keys(&self.columns[primary].gather(rows))
+    }
+
     /// Deletes all rows of a partition.
-    pub(crate) fn hide_partition(&mut self, partition: u32, primary: usize) {
-        let rows: Vec<usize> = (0..self.len).filter(|&row| self.partitions[row] == partition).collect();
-        self.hide(rows, primary);
+    pub(crate) fn delete_partition(&mut self, partition: u32, primary: usize) {
+        let rows: Vec<usize> = self.of_partition(partition).collect();
+        let keys = self.keys_of(&rows, primary);
+        self.delete(&keys, &[partition]);
     }
 
-    /// Rows of a partition that are not hidden.
+    fn of_partition(&self, partition: u32) -> impl Iterator<Item = usize> + '_ {
+        (0..self.len).filter(move |&row| self.partitions[row] == partition && !self.deleted.contains(row))
+    }
+
+    /// Rows of a partition that are not deleted.
     pub(crate) fn live_in(&self, partition: u32) -> usize {
-        (0..self.len).filter(|&row| self.partitions[row] == partition && !self.hidden.contains(row)).count()
+        self.of_partition(partition).count()
     }
 
-    /// The rows that a filter allows, in these partitions (all when empty); `None` for all rows.
+    /// The rows that a filter allows a search, in these partitions (all when empty); `None` for all rows.
     pub(crate) fn allowed(
         &self,
         filter: &str,
@@ -133,7 +173,7 @@ impl Rows {
                 .and_then(|expr| bind(&expr, schema).map_err(|error| cannot_parse(filter, &error)))?;
             allowed = Some(eval(&condition, &self.columns, self.len));
         }
-        self.restrict(&mut allowed, partitions);
+        self.restrict(&mut allowed, partitions, Copies::Newest);
         Ok(allowed)
     }
 
@@ -143,17 +183,19 @@ impl Rows {
         filter: &str,
         partitions: &[u32],
         schema: &Schema,
+        copies: Copies,
     ) -> Result<Picked, ServerError> {
         if filter.trim().is_empty() {
             let mut all = Some(self.everything());
-            self.restrict(&mut all, partitions);
+            self.restrict(&mut all, partitions, copies);
             return Ok(Picked::Rows(all.unwrap_or_else(|| self.everything())));
         }
         let expr = parsed(filter)?;
         let condition = bind(&expr, schema).map_err(|error| cannot_parse(filter, &error))?;
         if let Some(keys) = key_list(&expr, &schema.primary_field().name) {
             let asked = keys.len();
-            let rows = keys.iter().filter_map(|key| self.newest.get(key).copied());
+            let most = if copies == Copies::All { usize::MAX } else { 1 };
+            let rows = keys.iter().flat_map(|key| self.copies(key).take(most));
             let inside = |row: &usize| partitions.is_empty() || partitions.contains(&self.partitions[*row]);
             let mut rows: Vec<usize> = rows.filter(inside).collect();
             // A key may stand in the list twice.
@@ -162,7 +204,7 @@ impl Rows {
             return Ok(Picked::Keys { rows, asked });
         }
         let mut allowed = Some(eval(&condition, &self.columns, self.len));
-        self.restrict(&mut allowed, partitions);
+        self.restrict(&mut allowed, partitions, copies);
         Ok(Picked::Rows(allowed.unwrap_or_else(|| self.everything())))
     }
 
@@ -172,7 +214,7 @@ impl Rows {
         all
     }
 
-    fn restrict(&self, allowed: &mut Option<Bitmap>, partitions: &[u32]) {
+    fn restrict(&self, allowed: &mut Option<Bitmap>, partitions: &[u32], copies: Copies) {
         if !partitions.is_empty() {
             let inside = Bitmap::from_rows(self.len, |row| partitions.contains(&self.partitions[row]));
             match allowed {
@@ -180,8 +222,12 @@ impl Rows {
                 None => *allowed = Some(inside),
             }
         }
-        if self.hidden_count > 0 {
-            allowed.get_or_insert_with(|| self.everything()).and_not(&self.hidden);
+        if self.deleted_count > 0 {
+            allowed.get_or_insert_with(|| self.everything()).and_not(&self.deleted);
+        }
+        // Without a key that came twice, searches are spared a bitmap.
+        if copies == Copies::Newest && !self.before.is_empty() {
+            allowed.get_or_insert_with(|| self.everything()).and_not(&self.shadowed);
         }
     }
 }

@@ -145,6 +145,13 @@ impl Schema {
         &self.fields[self.primary]
     }
 
+    /// The partitions behind its partition key, of which so many were asked for; `None` without a key.
+    pub(crate) fn key_partitions(&self, asked: i64) -> Option<i64> {
+        // Milvus' number where none is asked for.
+        let partitions = if asked > 0 { asked } else { 64 };
+        self.sent.fields.iter().any(|field| field.is_partition_key).then_some(partitions)
+    }
+
     /// Places and dimensions of the vector fields.
     pub(crate) fn vectors(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
         self.fields.iter().enumerate().filter_map(|(place, field)| match field.field_type {

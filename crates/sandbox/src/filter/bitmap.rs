@@ -39,6 +39,13 @@ impl Bitmap {
         self.words[row / 64] |= 1 << (row % 64);
     }
 
+    /// Takes `row` out.
+    pub(crate) fn remove(&mut self, row: usize) {
+        if let Some(word) = self.words.get_mut(row / 64) {
+            *word &= !(1 << (row % 64));
+        }
+    }
+
     /// Makes room for rows below `len`; the new ones are out.
     pub(crate) fn grow(&mut self, len: usize) {
         self.len = self.len.max(len);

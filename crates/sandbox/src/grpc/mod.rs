@@ -150,7 +150,12 @@ impl Milvus {
             let schema = collection.schema();
             let columns = request.fields_data.into_iter().map(|data| columns::from_wire(data, schema));
             let columns = columns.collect::<Result<Vec<_>, _>>()?;
-            collection.insert(&request.partition_name, columns, rows)
+            let partition = &request.partition_name;
+            if upsert {
+                collection.upsert(partition, columns, rows)
+            } else {
+                collection.insert(partition, columns, rows)
+            }
         });
         Ok(written_answer(written.await?, upsert))
     }
@@ -210,6 +215,7 @@ impl MilvusService for Milvus {
         let request = request.into_inner();
         let created = Schema::decode(&request.schema, &request.collection_name).and_then(|schema| {
             let definition = Definition {
+                key_partitions: schema.key_partitions(request.num_partitions),
                 schema,
                 consistency_level: request.consistency_level,
                 shards_num: request.shards_num.max(1),
@@ -696,7 +702,7 @@ impl Milvus {
             collection_name: collection.name.clone(),
             properties: definition.properties.clone(),
             db_name: collection.database.clone(),
-            num_partitions: collection.partitions().len() as i64,
+            num_partitions: collection.partition_count(),
         }
     }
 }

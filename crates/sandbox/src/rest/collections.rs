@@ -35,8 +35,11 @@ impl Call {
         if let Some(description) = &body.description {
             schema.description.clone_from(description);
         }
+        let schema = Schema::check(schema, &name)?;
         let definition = Definition {
-            schema: Schema::check(schema, &name)?,
+            key_partitions: schema
+                .key_partitions(setting("partitionsNum").and_then(Value::as_i64).unwrap_or(0)),
+            schema,
             consistency_level: consistency.number(),
             shards_num: setting("shardsNum")
                 .and_then(Value::as_i64)
@@ -111,7 +114,7 @@ impl Call {
             consistency_level: ConsistencyLevel::from_number(definition.consistency_level)
                 .map(|level| level.name().to_owned()),
             shards_num: Some(Int64(definition.shards_num.into())),
-            partitions_num: Some(Int64(collection.partitions().len() as i64)),
+            partitions_num: Some(Int64(collection.partition_count())),
             aliases: self.state.catalog.aliases(&collection.database, &collection.name)?,
             properties: definition.properties.iter().map(setting).collect(),
         };

@@ -52,7 +52,12 @@ impl Call {
                 serde_json::from_value(body).map_err(|error| super::bad_json(&error.to_string()))?;
             let rows = body.data.len();
             let columns = to_columns(body.data, collection.schema())?;
-            let written = collection.insert(body.partition_name.as_deref().unwrap_or(""), columns, rows)?;
+            let partition = body.partition_name.as_deref().unwrap_or("");
+            let written = if upsert {
+                collection.upsert(partition, columns, rows)?
+            } else {
+                collection.insert(partition, columns, rows)?
+            };
             Ok((written.rows, keys(&written.keys, int64_as_numbers)))
         });
         work.await

@@ -6,14 +6,14 @@ use rand::RngExt;
 use serde::Serialize;
 use squall_core::dataset::{ID_FIELD, VECTOR_FIELD};
 use squall_core::schema::Consistency;
-use squall_core::stream::{Field, stream};
-use squall_milvus::admin::Admin;
-use squall_milvus::{Error, IndexState, LoadState};
+use squall_milvus::admin::{Admin, CollectionDescription};
+use squall_milvus::{Error, IndexState, LoadState, Protocol};
 use tokio_util::sync::CancellationToken;
 
 use super::{keys, read_rows, recall};
-use crate::existing;
+use crate::error::Left;
 use crate::{SetupConfig, SetupError};
+use crate::{existing, support};
 
 /// Rows read back and compared.
 const ROWS: u64 = 1_000;
@@ -25,7 +25,7 @@ const REPLACE: &str = "run setup again with --drop-existing";
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// What: `dataset`, `index`, `loaded`, `count`, `keys`, `rows`, `recall`.
+    /// What: `dataset`, `layout`, `index`, `loaded`, `count`, `keys`, `rows`, `recall`.
     pub name: &'static str,
     /// Whether it is as it should be.
     pub good: bool,
@@ -86,7 +86,8 @@ pub async fn inspect(
     tokio::select! {
         result = look(admin, config, &mut checks, cancel) => result?,
         () = cancel.cancelled() => {
-            return Err(SetupError::Interrupted { collection: config.server.collection.clone() });
+            let collection = config.server.collection.clone();
+            return Err(SetupError::Interrupted { collection, left: Left::Nothing });
         }
     }
     Ok(Inspection {
@@ -106,8 +107,8 @@ async fn look(
     cancel: &CancellationToken,
 ) -> Result<(), SetupError> {
     let collection = &config.server.collection;
-    let schema = match admin.describe_collection(collection).await {
-        Ok(description) => description.schema,
+    let described = match admin.describe_collection(collection).await {
+        Ok(described) => described,
         Err(Error::NotFound { .. }) => {
             checks.wrong("dataset", format!("there is no collection `{collection}`"), "run setup");
             return Ok(());
@@ -115,7 +116,7 @@ async fn look(
         Err(error) => return Err(error.into()),
     };
     let dataset = config.dataset.id();
-    match existing::identity(&schema, config) {
+    match existing::identity(&described.schema, config) {
         existing::Told::Same => checks.good("dataset", format!("{dataset}, {} rows", config.rows)),
         existing::Told::Nothing => {
             checks.good("dataset", format!("not described; it has the fields of {dataset}"));
@@ -130,6 +131,7 @@ async fn look(
             return Ok(());
         }
     }
+    checks.add("layout", layout(admin, config, &described));
     checks.add("index", index(admin, config).await?);
     match admin.load_state(collection).await? {
         LoadState::Loaded => checks.good("loaded", "it can be searched"),
@@ -151,6 +153,34 @@ async fn look(
     Ok(())
 }
 
+/// Shards, partitions and consistency.
+fn layout(
+    admin: &Admin,
+    config: &SetupConfig,
+    described: &CollectionDescription,
+) -> Result<String, (String, &'static str)> {
+    if let Some(difference) = existing::other_layout(described, config, support::is_lite(admin)) {
+        return Err((
+            difference,
+            "give the settings that it was made with, or run setup with --drop-existing",
+        ));
+    }
+    if let Some((has, wanted)) = existing::lacking_partitions(described, config) {
+        return Err((format!("it has {has} of its {wanted} partitions"), RESUME));
+    }
+    let counted = |number: Option<u32>, what: &str| {
+        number.map(|number| format!("{number} {what}{}", if number == 1 { "" } else { "s" }))
+    };
+    let parts = [
+        counted(described.shards, "shard"),
+        counted(described.partitions, "partition"),
+        described.partition_key.as_ref().map(|key| format!("partition key {key}")),
+        described.consistency.map(|level| format!("consistency {}", level.name())),
+    ];
+    let told: Vec<String> = parts.into_iter().flatten().collect();
+    Ok(if told.is_empty() { "the server does not tell".to_owned() } else { told.join(", ") })
+}
+
 async fn index(
     admin: &Admin,
     config: &SetupConfig,
@@ -162,12 +192,40 @@ async fn index(
     }
     Ok(match index.state {
         IndexState::Failed => Err((format!("it could not be built: {}", index.fail_reason), REPLACE)),
-        IndexState::Finished if index.pending_rows == 0 => Ok(config.index.to_string()),
+        IndexState::Finished if index.pending_rows == 0 => scalar_indexes(admin, config).await?,
         state => Err((
             format!("it is not built ({state:?}, {} rows pending)", index.pending_rows),
             "wait a while, or run setup again with --resume, which waits for it",
         )),
     })
+}
+
+/// The indexes of scalar fields, after that of the vectors was found to be good.
+async fn scalar_indexes(
+    admin: &Admin,
+    config: &SetupConfig,
+) -> Result<Result<String, (String, &'static str)>, SetupError> {
+    let mut found = config.index.to_string();
+    for wanted in &config.scalar_indexes {
+        let field = &wanted.field;
+        match admin.scalar_index(&config.server.collection, field).await? {
+            // REST tells of no such index.
+            None if admin.protocol() != Protocol::Grpc => continue,
+            None => return Ok(Err((format!("its field `{field}` has no index"), RESUME))),
+            Some(index) => {
+                if let Some(difference) = existing::other_scalar_index(index.kind.as_deref(), wanted) {
+                    return Ok(Err((difference, REPLACE)));
+                }
+                if index.state == IndexState::Failed {
+                    let reason = format!("that of `{field}` could not be built: {}", index.fail_reason);
+                    return Ok(Err((reason, REPLACE)));
+                }
+                let kind = index.kind.unwrap_or_else(|| "an index".to_owned());
+                found.push_str(&format!("; {kind} of {field}"));
+            }
+        }
+    }
+    Ok(Ok(found))
 }
 
 fn counted(found: u64, rows: u64) -> Result<String, (String, &'static str)> {
@@ -183,8 +241,8 @@ async fn rows(
     admin: &Admin,
     config: &SetupConfig,
 ) -> Result<Result<String, (String, &'static str)>, SetupError> {
-    let mut rng = stream(config.dataset.seed(), config.rows, Field::VerifyRow);
-    // As many different rows as there are to be, in the order of their numbers.
+    // Others each time, as many different ones as there are to be, in the order of their numbers.
+    let mut rng = rand::rng();
     let mut chosen = BTreeSet::new();
     while (chosen.len() as u64) < ROWS.min(config.rows) {
         chosen.insert(rng.random_range(0..config.rows));

@@ -10,11 +10,8 @@ use squall_core::schema::Consistency;
 use squall_milvus::admin::Admin;
 
 use crate::SetupError;
+use crate::ranges::{LEAF, Look};
 
-/// Keys of a range: below the 16,384 rows that Milvus answers at most.
-const RANGE: u64 = 10_000;
-/// Rows whose keys are read; of more, ranges are just counted.
-const MOST_READ: u64 = 2_000_000;
 /// Ranges asked for at a time.
 const AT_A_TIME: usize = 4;
 
@@ -34,10 +31,10 @@ pub(super) async fn each_once(
     rows: u64,
     found: u64,
 ) -> Result<Result<String, (String, &'static str)>, SetupError> {
-    let read = rows <= MOST_READ;
-    let firsts = (0..rows.div_ceil(RANGE)).map(|range| range * RANGE);
+    let read = Look::through(rows) == Look::Keys;
+    let firsts = (0..rows.div_ceil(LEAF)).map(|range| range * LEAF);
     let ranges: Vec<Range> = stream::iter(firsts)
-        .map(|first| look(admin, collection, first, RANGE.min(rows - first), read))
+        .map(|first| look(admin, collection, first, LEAF.min(rows - first), read))
         .buffered(AT_A_TIME)
         .try_collect()
         .await?;
@@ -65,8 +62,11 @@ pub(super) async fn each_once(
     if !wrong.is_empty() {
         return Ok(Err((wrong.join("; "), "run setup again with --resume")));
     }
-    let how = if read { "each key has one row" } else { "each range of 10000 keys has as many rows" };
-    Ok(Ok(how.to_owned()))
+    Ok(Ok(if read {
+        "each key has one row".to_owned()
+    } else {
+        format!("each range of {LEAF} keys has as many rows")
+    }))
 }
 
 async fn look(
@@ -79,7 +79,7 @@ async fn look(
     let filter = format!("{ID_FIELD} >= {first} && {ID_FIELD} < {}", first + keys);
     let rows = admin.count(collection, Some(&filter), Consistency::Strong).await?;
     let distinct = if read {
-        let answer = admin.query(collection, &filter, &[ID_FIELD.to_owned()], RANGE as u32).await?;
+        let answer = admin.query(collection, &filter, &[ID_FIELD.to_owned()], 2 * LEAF as u32).await?;
         match answer.column(ID_FIELD) {
             Some(Values::Int64(ids)) => {
                 let mut ids = ids.clone();

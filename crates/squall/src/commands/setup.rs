@@ -11,7 +11,7 @@ use squall_core::plan::ServerTarget;
 use squall_milvus::Endpoint;
 use squall_milvus::admin::Admin;
 use squall_setup::truth::TruthReport;
-use squall_setup::{Events, Outcome, Phase, SetupConfig, SetupReport};
+use squall_setup::{Events, Left, Outcome, Phase, SetupConfig, SetupError, SetupReport};
 use tokio_util::sync::CancellationToken;
 
 use crate::exit::{Exit, Failure};
@@ -112,7 +112,7 @@ pub(crate) async fn seed(config: &SetupConfig, endpoint: &Endpoint) -> Result<Se
 }
 
 pub(super) fn interrupted(config: &SetupConfig) -> Failure {
-    squall_setup::SetupError::Interrupted { collection: config.server.collection.clone() }.into()
+    SetupError::Interrupted { collection: config.server.collection.clone(), left: Left::Nothing }.into()
 }
 
 fn print_closing(report: &SetupReport) {

@@ -1,0 +1,44 @@
+//! `--resume` looks at every key, whatever the number of rows.
+
+use squall_core::schema::{Consistency, Transport};
+use squall_setup::{Event, Outcome, SetupConfig};
+
+use crate::{admin, config, run, sandbox};
+
+#[tokio::test]
+async fn a_missing_and_a_doubled_row_are_found_although_the_number_of_rows_is_right() {
+    let uri = sandbox().await;
+    let admin = admin(&uri, Transport::Grpc).await;
+    let config = config(&uri, Transport::Grpc);
+    run(&admin, &config).await.0.unwrap();
+    admin.delete("c", "id in [7]").await.unwrap();
+    admin.insert("c", &config.dataset.batch(1_000, 1).unwrap()).await.unwrap();
+    assert_eq!(admin.count("c", None, Consistency::Strong).await.unwrap(), 1_050, "as many as there must be");
+
+    let resume = SetupConfig { resume: true, ..config };
+    let (report, events) = run(&admin, &resume).await;
+    assert_eq!(report.unwrap().outcome, Outcome::Resumed);
+    assert!(events.contains(&Event::Resuming { missing: 1, doubled: 1 }), "{events:?}");
+    for (filter, rows) in [("id == 7", 1), ("id == 1000", 1), ("id >= 0", 1_050)] {
+        assert_eq!(admin.count("c", Some(filter), Consistency::Strong).await.unwrap(), rows, "{filter}");
+    }
+    let (report, _) = run(&admin, &resume).await;
+    assert_eq!(report.unwrap().outcome, Outcome::AlreadyThere);
+}
+
+#[tokio::test]
+async fn rows_that_are_there_three_times_are_there_once_in_the_end() {
+    let uri = sandbox().await;
+    let admin = admin(&uri, Transport::Grpc).await;
+    let config = config(&uri, Transport::Grpc);
+    run(&admin, &config).await.0.unwrap();
+    for _ in 0..2 {
+        admin.insert("c", &config.dataset.batch(100, 300).unwrap()).await.unwrap();
+    }
+    let error = run(&admin, &config).await.0.unwrap_err().to_string();
+    assert!(error.contains("it has 1650 of its 1050 rows") && error.contains("--resume"), "{error}");
+    let (report, _) = run(&admin, &SetupConfig { resume: true, ..config }).await;
+    assert_eq!(report.unwrap().outcome, Outcome::Resumed);
+    assert_eq!(admin.count("c", None, Consistency::Strong).await.unwrap(), 1_050);
+    assert_eq!(admin.count("c", Some("id < 400"), Consistency::Strong).await.unwrap(), 400);
+}
