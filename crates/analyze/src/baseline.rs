@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::import::imported_from;
+use crate::trend::shards_of;
 
 /// Why baselines could not be read, written or found.
 #[derive(Debug, thiserror::Error)]
@@ -119,8 +120,8 @@ impl Baselines {
         })
     }
 
-    /// The run directories behind a text: a run directory, a baseline's name, or the name of a
-    /// directory below `runs/`.
+    /// The run directories behind a text: a run directory, a baseline's name, the name of a
+    /// directory below `runs/`, or what those of a run's shards have in common.
     ///
     /// # Errors
     /// When it is none of them, with the names that there are.
@@ -136,6 +137,11 @@ impl Baselines {
         }
         if is_run(&runs.join(text)) {
             return Ok(vec![runs.join(text)]);
+        }
+        // The name that reports and histories have for a run in shards.
+        let shards = shards_of(&runs, text);
+        if !shards.is_empty() {
+            return Ok(shards);
         }
         let known = if self.names.is_empty() {
             "`squall baseline set NAME RUN` makes one".to_owned()
@@ -167,6 +173,10 @@ mod tests {
         Baselines::set(data.path(), "main", &runs(&["b"])).unwrap();
         let read = Baselines::read(data.path()).unwrap();
         assert_eq!(read.resolve(data.path(), "main").unwrap(), runs(&["b"]));
+        for shard in ["night-s1of2", "night-s0of2", "night-s0ofx"] {
+            fs::create_dir_all(data.path().join("runs").join(shard)).unwrap();
+        }
+        assert_eq!(read.resolve(data.path(), "night").unwrap(), runs(&["night-s0of2", "night-s1of2"]));
         let error = read.resolve(data.path(), "next").unwrap_err().to_string();
         assert!(error.contains("`next`") && error.contains("main, release-2"), "{error}");
     }

@@ -4,6 +4,8 @@
 //! have more `rare` requests than others is an experiment that every run makes by itself. So the
 //! requests of a class are put in order of how many of the other class were due in the window before
 //! them, and the quarter with the most is held against the quarter with the fewest.
+//! The quarters are those of each stage, put together: which stage a request is of was chosen, and a
+//! stage with more of everything is slower without anybody taking anything from anybody.
 
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -63,7 +65,11 @@ pub(crate) fn between_classes(frame: &Frame, time: &MeasuredTime) -> Vec<Content
             let seen = answered.map(|row| {
                 let due = row.due_ns();
                 let before = |at: i64| arrivals.partition_point(|arrival| *arrival < at);
-                (before(due) - before(due - window_ns), row.response_ns())
+                Seen {
+                    stage: row.stage(),
+                    arrivals: before(due) - before(due - window_ns),
+                    response_ns: row.response_ns(),
+                }
             });
             if let Some(quarters) = quarters(seen.collect()) {
                 let Quarters { arrivals, p50_ms, p95_ms } = quarters;
@@ -81,27 +87,41 @@ pub(crate) fn between_classes(frame: &Frame, time: &MeasuredTime) -> Vec<Content
     found
 }
 
+/// A request of the class whose response times are looked at.
+#[derive(Clone, Copy)]
+struct Seen {
+    stage: u16,
+    /// How many of the other class were due in the window before it.
+    arrivals: usize,
+    response_ns: i64,
+}
+
 struct Quarters {
     arrivals: (f64, f64),
     p50_ms: (f64, f64),
     p95_ms: (f64, f64),
 }
 
-/// The quarter of the requests with the fewest arrivals before them, and that with the most.
-fn quarters(mut seen: Vec<(usize, i64)>) -> Option<Quarters> {
-    let quarter = seen.len() / 4;
-    if quarter < FEWEST {
-        return None;
-    }
+/// Of each stage the quarter of the requests with the fewest arrivals before them, and that with the
+/// most.
+fn quarters(mut seen: Vec<Seen>) -> Option<Quarters> {
     // In no order of time among equal counts, or the quarters would be the run's beginning and end.
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(seen.len() as u64);
     seen.shuffle(&mut rng);
-    seen.sort_by_key(|(arrivals, _)| *arrivals);
-    let (few, many) = (&seen[..quarter], &seen[seen.len() - quarter..]);
-    let mean =
-        |part: &[(usize, i64)]| part.iter().map(|(count, _)| *count as f64).sum::<f64>() / part.len() as f64;
-    let arrivals = (mean(few), mean(many));
-    let sorted = [few, many].map(|part| Sorted::from(part.iter().map(|(_, ns)| *ns).collect::<Vec<_>>()));
+    seen.sort_by_key(|seen| (seen.stage, seen.arrivals));
+    let (mut few, mut many) = (Vec::new(), Vec::new());
+    for of_stage in seen.chunk_by(|a, b| a.stage == b.stage) {
+        let quarter = of_stage.len() / 4;
+        few.extend_from_slice(&of_stage[..quarter]);
+        many.extend_from_slice(&of_stage[of_stage.len() - quarter..]);
+    }
+    if few.len() < FEWEST {
+        return None;
+    }
+    let mean = |part: &[Seen]| part.iter().map(|seen| seen.arrivals as f64).sum::<f64>() / part.len() as f64;
+    let arrivals = (mean(&few), mean(&many));
+    let sorted =
+        [few, many].map(|part| Sorted::from(part.iter().map(|seen| seen.response_ns).collect::<Vec<_>>()));
     let at =
         |percentile| Some((ms(sorted[0].percentile(percentile)?), ms(sorted[1].percentile(percentile)?)));
     Some(Quarters { arrivals, p50_ms: at(Percentile::P50)?, p95_ms: at(Percentile::P95)? })

@@ -64,7 +64,7 @@ mod windows;
 mod words;
 
 pub use analysis::{Analysis, Options, analyze, analyze_runs, response_times};
-pub use compare::{CompareError, CompareOptions, Comparison, compare_runs};
+pub use compare::{CompareError, CompareOptions, Comparison, can_be_compared, compare_runs};
 pub use error::AnalyzeError;
 pub use failures::FailureGroup;
 pub use figure::{FigureKind, Layout, svg};
@@ -75,7 +75,7 @@ pub use health::{Health, HealthSecond};
 pub use heat::{Heat, ServiceTimes};
 pub use interval::Interval;
 pub use judge::JudgedTarget;
-pub use outputs::{Outputs, Written};
+pub use outputs::{Outputs, Written, write_markdown};
 pub use percentile::{Percentile, Sorted};
 pub use rows::UnreadablePart;
 pub use series::{Bucket, Series};

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use squall_core::run_dir::write_json;
 
 use crate::analysis::Analysis;
+use crate::compare::Comparison;
 use crate::error::AnalyzeError;
 use crate::figure::{self, FigureKind, Layout};
 use crate::{junit, locust, markdown, page};
@@ -82,6 +83,14 @@ impl Analysis {
         }
         Ok(Written { report, html, files })
     }
+}
+
+/// Writes the Markdown of a run anew, with the comparison that ended it.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_markdown(path: &Path, analysis: &Analysis, comparison: &Comparison) -> Result<(), AnalyzeError> {
+    write_text(path, &markdown::with_comparison(analysis, comparison))
 }
 
 /// Writes a text, making its directory where there is none.

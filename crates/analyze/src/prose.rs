@@ -25,7 +25,7 @@ fn html(sentence: &str) -> String {
 }
 
 /// What comes before the next code, the code, and what comes after it.
-fn next_code(text: &str) -> Option<(&str, &str, &str)> {
+pub(crate) fn next_code(text: &str) -> Option<(&str, &str, &str)> {
     let (before, rest) = text.split_once('`')?;
     let (code, after) = rest.split_once('`')?;
     Some((before, code, after))

@@ -17,6 +17,10 @@ pub(crate) fn command(plan: &Plan) -> Option<String> {
     if plan.server.transport != Transport::Grpc {
         words.flag("transport", "rest");
     }
+    if asks_a_file(plan) {
+        // Where the file lay is not part of the plan.
+        words.always("queries", QUERY_FILE);
+    }
     match &plan.load {
         Load::Closed { users, spawn_rate, think_time, run_time } => {
             words.always("users", &users.to_string());
@@ -83,6 +87,17 @@ pub(crate) fn command(plan: &Plan) -> Option<String> {
     words.variable("zipf-parameter", &plan.workload.zipf_exponent.to_string());
     words.variable("workload-seed", &plan.workload.seed.to_string());
     Some(words.line())
+}
+
+/// In place of the file of queries, whose path no run keeps.
+const QUERY_FILE: &str = "QUERY_FILE";
+/// How the identity of a file's content begins.
+const FILE_QUERIES: &str = "file-";
+
+/// Whether the query vectors come from a file of the user's.
+fn asks_a_file(plan: &Plan) -> bool {
+    plan.workload.query_file.is_some()
+        || plan.workload.source.as_ref().is_some_and(|source| source.starts_with(FILE_QUERIES))
 }
 
 /// A command line in the making; what has its default value is left out.
@@ -156,7 +171,107 @@ fn quoted(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use squall_core::config::{Layer, Settings};
+    use squall_core::run_config::RunConfig;
+
     use super::*;
+
+    fn plan(flags: BTreeMap<String, Vec<String>>, variables: &BTreeMap<String, String>) -> Plan {
+        let layers = [
+            Layer::flags(Command::Run, flags),
+            Layer::environment(Command::Run, |name| variables.get(name).cloned()),
+        ];
+        RunConfig::new(&Settings::resolve(Command::Run, &layers)).unwrap().plan
+    }
+
+    /// The words of a command as a POSIX shell splits them.
+    fn words(command: &str) -> Vec<String> {
+        let (mut words, mut word, mut quoted) = (Vec::new(), None::<String>, false);
+        let mut rest = command.chars();
+        while let Some(c) = rest.next() {
+            match c {
+                '\'' => {
+                    quoted = !quoted;
+                    word.get_or_insert_default();
+                }
+                c if quoted => word.get_or_insert_default().push(c),
+                '\\' => match rest.next() {
+                    Some('\n') | None => {}
+                    Some(c) => word.get_or_insert_default().push(c),
+                },
+                c if c.is_whitespace() => words.extend(word.take()),
+                c => word.get_or_insert_default().push(c),
+            }
+        }
+        words.extend(word);
+        words
+    }
+
+    /// The plan of a command as it is printed.
+    fn parsed(command: &str, query_file: &str) -> Plan {
+        let words = words(command);
+        let program = words.iter().position(|word| word == "squall").unwrap();
+        assert_eq!(words[program + 1], "run");
+        let variables = words[..program].iter().map(|word| word.split_once('=').unwrap());
+        let mut flags: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for pair in words[program + 2..].chunks(2) {
+            let [name, value] = pair else { panic!("{pair:?}") };
+            let value = if value == QUERY_FILE { query_file } else { value };
+            flags.entry(name.trim_start_matches('-').to_owned()).or_default().push(value.to_owned());
+        }
+        plan(flags, &variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+    }
+
+    #[test]
+    fn the_command_asks_the_same_work_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let queries = directory.path().join("it's.fvecs");
+        let vector = |first: f32| -> Vec<u8> {
+            let values = [first, 1.0].map(f32::to_le_bytes).concat();
+            [2_i32.to_le_bytes().to_vec(), values].concat()
+        };
+        std::fs::write(&queries, [vector(0.5), vector(0.25)].concat()).unwrap();
+        let queries = queries.to_str().unwrap();
+        let cases: [&[(&str, &str)]; 8] = [
+            &[("users", "50"), ("spawn-rate", "5"), ("run-time", "2m"), ("think-time", "0..1s")],
+            &[("rate", "120.5"), ("run-time", "90s"), ("arrivals", "even"), ("max-in-flight", "7")],
+            &[("stages", "10s:0..200,1m:200,30s:200..50,45s:50"), ("warm-up", "5s")],
+            &[("rate", "9"), ("run-time", "1m"), ("transport", "rest"), ("consistency", "strong")],
+            &[
+                ("rate", "9"),
+                ("run-time", "1m"),
+                ("search-params", "{\"nprobe\": 16, \"it\": \"it's\"}"),
+                ("output-fields", "id,price"),
+            ],
+            &[
+                ("rate", "9"),
+                ("run-time", "1m"),
+                ("common-query-weight", "1"),
+                ("rare-query-limit", "33"),
+                ("zipf-parameter", "1.1"),
+                ("workload-seed", "77"),
+            ],
+            &[("rate", "9"), ("run-time", "1m"), ("class", "mine=filtered:3:20")],
+            &[("rate", "9"), ("run-time", "1m"), ("queries", queries)],
+        ];
+        let none = BTreeMap::new();
+        let mut keys = std::collections::BTreeSet::new();
+        for case in cases {
+            let flags = case.iter().map(|(name, value)| ((*name).to_owned(), vec![(*value).to_owned()]));
+            let mut asked = plan(flags.collect(), &none);
+            // A run reads its plan back without the path.
+            asked.workload.query_file = None;
+            let command = command(&asked).unwrap();
+            assert_eq!(command.contains(QUERY_FILE), case.iter().any(|(name, _)| *name == "queries"));
+            let again = parsed(&command, queries);
+            assert_eq!(again.work_key(), asked.work_key(), "{command}");
+            assert_eq!((again.seed, again.warm_up), (asked.seed, asked.warm_up), "{command}");
+            keys.insert(asked.work_key());
+        }
+        assert_eq!(keys.len(), cases.len(), "each is other work");
+    }
 
     #[test]
     fn a_word_survives_the_shell() {

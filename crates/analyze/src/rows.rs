@@ -3,10 +3,11 @@
 //! Words (class, stage, outcome) are read as the numbers of the file's dictionary; comparing them as
 //! text is what makes dictionary columns slow.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Once};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{ArrowPrimitiveType, Float32Type, Int32Type, Int64Type, UInt16Type, UInt32Type};
@@ -110,11 +111,33 @@ impl Columns {
 
 fn read_part(path: &Path, columns: Columns) -> Result<Part, String> {
     // The reader has assertions, which damage can meet.
-    let read = std::panic::AssertUnwindSafe(|| try_read(path, columns));
-    match std::panic::catch_unwind(read) {
-        Ok(part) => part.map_err(|error| one_line(&*error)),
-        Err(_) => Err("its pages are damaged".to_owned()),
+    match quietly(|| try_read(path, columns).map_err(|error| one_line(&*error))) {
+        Some(part) => part,
+        None => Err("its pages are damaged".to_owned()),
     }
+}
+
+thread_local! {
+    /// Whether a panic of this thread is caught and told of in words of its own.
+    static QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `read`; `None` where it panicked, of which nothing is printed.
+fn quietly<T>(read: impl FnOnce() -> T) -> Option<T> {
+    static HOOK: Once = Once::new();
+    // The hook is the process's: others' panics go to the hook that was there before.
+    HOOK.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if !QUIET.get() {
+                before(panic);
+            }
+        }));
+    });
+    QUIET.set(true);
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(read));
+    QUIET.set(false);
+    result.ok()
 }
 
 fn try_read(path: &Path, columns: Columns) -> Result<Part, Box<dyn std::error::Error>> {

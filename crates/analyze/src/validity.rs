@@ -268,6 +268,8 @@ fn dropped_rows(evidence: &Evidence<'_>) -> ValidityCheck {
 }
 
 fn missing_rows(evidence: &Evidence<'_>) -> ValidityCheck {
+    const RESTORE: &str = "The figures are not those of the whole run; restore the files, or run again.";
+
     let names: Vec<_> = evidence
         .unreadable
         .iter()
@@ -278,29 +280,36 @@ fn missing_rows(evidence: &Evidence<'_>) -> ValidityCheck {
         .collect();
     let parts = if names.is_empty() { String::new() } else { format!(" Unreadable: {}.", names.join(", ")) };
     let Some(totals) = &evidence.record.totals else {
-        if names.is_empty() {
-            return unknown(
-                "missing_rows",
-                Some(0.0),
-                "the run did not come to its end, so its last rows may be missing",
-            );
+        let mut check = unknown(
+            "missing_rows",
+            Some(0.0),
+            "the run did not come to its end, so its last rows may be missing",
+        );
+        // What was written and cannot be read is not the end of the run, but a hole in it.
+        if !names.is_empty() {
+            check.result = ValidityResult::Invalid;
+            check.message = format!("Rows are missing in the midst of the run.{parts} {RESTORE}");
         }
-        let mut check = unknown("missing_rows", Some(0.0), "the run did not come to its end");
-        check.message.push_str(&parts);
         return check;
     };
     let missing = totals.rows.abs_diff(evidence.rows_read);
-    limited("missing_rows", missing as f64, 0.0, |too_much| {
+    let mut check = limited("missing_rows", missing as f64, 0.0, |too_much| {
         if too_much {
             format!(
-                "{} rows could be read, and run.json counts {}.{parts} The figures are not those of the whole run; restore the files, or run again.",
+                "{} rows could be read, and run.json counts {}.{parts} {RESTORE}",
                 thousands(evidence.rows_read),
                 thousands(totals.rows)
             )
         } else {
-            format!("All {} rows could be read.{parts}", thousands(totals.rows))
+            format!("All {} rows could be read.", thousands(totals.rows))
         }
-    })
+    });
+    if missing == 0 && !names.is_empty() {
+        check.result = ValidityResult::Invalid;
+        check.message =
+            format!("As many rows could be read as run.json counts, and not every part.{parts} {RESTORE}");
+    }
+    check
 }
 
 /// The totals, or the check that says that there are none.

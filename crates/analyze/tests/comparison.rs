@@ -3,15 +3,18 @@
 use std::fs;
 use std::path::PathBuf;
 
-use squall_analyze::compare::{LikenessKey, text};
+use squall_analyze::compare::{Likeness, LikenessKey, RuleOutcome, text};
 use squall_analyze::statistics::{Compared, Quantity, Word};
-use squall_analyze::{CompareError, CompareOptions, Comparison, Options, analyze, compare_runs};
+use squall_analyze::{
+    CompareError, CompareOptions, Comparison, Options, analyze, can_be_compared, compare_runs,
+};
+use squall_core::plan::Shard;
 use squall_core::run_record::RunRecord;
 use tempfile::TempDir;
 
 use crate::pairs::{Counts, Experiment, Law, simulate};
 use crate::run;
-use crate::simulate::Simulation;
+use crate::simulate::{Simulation, make, make_shard};
 
 /// Runs in directories of their own, so that they may share a name.
 struct Runs {
@@ -102,6 +105,141 @@ fn a_slower_run_is_regressed_and_a_rule_decides_whether_it_fails() {
     assert!(error.contains("`unheard`") && error.contains("common"), "{error}");
 }
 
+fn ruled(rule: &str) -> CompareOptions {
+    CompareOptions { fail_on: vec![rule.parse().unwrap()], ..CompareOptions::default() }
+}
+
+#[test]
+fn a_rule_of_which_nothing_is_known_is_no_pass() {
+    let simulations = [
+        Simulation { seconds: 8, ..named("a", 1, 8.0) },
+        Simulation { seconds: 8, failures: 1.0, ..named("b", 2, 8.0) },
+    ];
+    let runs = runs(&simulations);
+    let lost = of(&runs, &[0], &[1], &ruled("p99(common) > 5%")).unwrap();
+    let rule = &lost.rules[0];
+    assert_eq!((rule.change, rule.outcome, rule.broken), (None, RuleOutcome::Unknown, true));
+    assert!(lost.failed, "every request failed");
+    let out = tempfile::tempdir().unwrap();
+    let written = lost.write(out.path(), None).unwrap();
+    let read = |name: &str| fs::read_to_string(written.html.with_file_name(name)).unwrap();
+    let said = "not known, which counts as broken";
+    for view in [text(&lost), read("comparison.html"), read("comparison.md")] {
+        assert!(view.contains(said), "{view}");
+    }
+    let json: serde_json::Value = serde_json::from_str(&read("comparison.json")).unwrap();
+    assert_eq!(json["rules"][0]["outcome"], "unknown");
+    assert_eq!((&json["rules"][0]["broken"], &json["failed"]), (&true.into(), &true.into()));
+
+    // What the base does not have cannot be lost.
+    let back = of(&runs, &[1], &[0], &ruled("p99 > 5%")).unwrap();
+    assert_eq!(
+        (back.rules[0].outcome, back.rules[0].broken, back.failed),
+        (RuleOutcome::Unknown, false, false)
+    );
+    assert!(text(&back).contains("not known: the base does not have the figure"), "{}", text(&back));
+}
+
+#[test]
+fn a_rule_may_have_its_bound_in_it() {
+    let runs = runs(&[named("before", 1, 8.0), named("after", 2, 10.4)]);
+    for (rule, failed) in
+        [("p50 >= 10%", true), ("p50 <= 10%", false), ("p50 >= 60%", false), ("p50<=60%", true)]
+    {
+        let comparison = of(&runs, &[0], &[1], &ruled(rule)).unwrap();
+        assert_eq!(comparison.failed, failed, "{rule}");
+    }
+}
+
+#[test]
+fn runs_that_are_too_short_are_said_to_be() {
+    let short = |name: &str, seed| Simulation { seconds: 2, ramp_s: 0, ..named(name, seed, 8.0) };
+    let runs = runs(&[short("a", 1), short("b", 2), named("c", 3, 8.0)]);
+    // One short side is enough, though a longer run is other work.
+    let allowed = CompareOptions { allowed: vec![LikenessKey::WorkKey], ..CompareOptions::default() };
+    for new in [1, 2] {
+        let comparison = of(&runs, &[0], &[new], &allowed).unwrap();
+        assert_eq!((comparison.verdict, comparison.failed), (Word::Unclear, false));
+        let said = "unclear: the runs are too short to tell how far chance moves them (2.0 s measured, 3.2 s are the least).";
+        assert_eq!(comparison.sentence, said);
+    }
+    assert!(of(&runs, &[0], &[1], &ruled("p50 > 5%")).unwrap().failed, "and a rule is not held by them");
+}
+
+#[test]
+fn a_likeness_that_nobody_knows_is_noted() {
+    let runs = runs(&[named("a", 1, 8.0), named("b", 2, 8.0)]);
+    let noted = |comparison: &Comparison| {
+        let notes = comparison.notes.iter().filter(|note| note.contains("taken for granted"));
+        notes.map(|note| note.split(' ').nth(1).unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(noted(&of(&runs, &[0], &[1], &CompareOptions::default()).unwrap()), [""; 0]);
+    for run in 0..2 {
+        change_record(&runs, run, |record| record.collection.dataset = None);
+    }
+    assert_eq!(noted(&of(&runs, &[0], &[1], &CompareOptions::default()).unwrap()), ["dataset"]);
+    for run in 0..2 {
+        change_record(&runs, run, |record| record.collection.index = None);
+    }
+    assert_eq!(noted(&of(&runs, &[0], &[1], &CompareOptions::default()).unwrap()), ["dataset", "index"]);
+    change_record(&runs, 1, |record| record.collection.dataset = Some("squall-1-42-768".into()));
+    assert!(matches!(of(&runs, &[0], &[1], &CompareOptions::default()), Err(CompareError::Unlike(_))));
+}
+
+#[test]
+fn the_shards_of_a_run_are_a_side() {
+    let (data, whole_data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let simulation = Simulation { failures: 0.01, ..Simulation::default() };
+    let shard = |index| make_shard(data.path(), &simulation, Shard { index, count: 3 }).unwrap();
+    let shards: Vec<PathBuf> = (0..3).rev().map(|index| shard(index).path().to_owned()).collect();
+    let whole = vec![make(whole_data.path(), &simulation).unwrap().path().to_owned()];
+    let later = make(whole_data.path(), &Simulation { name: "later".into(), seed: 5, ..simulation.clone() });
+    let later = later.unwrap().path().to_owned();
+    let options = CompareOptions::default();
+
+    let joined = compare_runs(&shards, &whole, &options).unwrap();
+    assert_eq!((joined.base.runs.len(), joined.new.runs.len()), (1, 1));
+    for figure in joined.groups.iter().flat_map(|group| &group.figures) {
+        assert_eq!(figure.base, figure.new, "{figure:?}");
+    }
+    assert!(!joined.failed);
+    // Beside another run they are one of two.
+    let both: Vec<PathBuf> = shards.iter().chain([&later]).cloned().collect();
+    let several = compare_runs(&both, &whole, &options).unwrap();
+    assert_eq!(
+        several.base.runs.iter().map(|run| run.name.as_str()).collect::<Vec<_>>(),
+        ["simulated", "later"]
+    );
+
+    let error = compare_runs(&shards[1..], &whole, &options).unwrap_err();
+    assert!(matches!(&error, CompareError::Shard { count: 3, .. }), "{error}");
+    assert!(error.to_string().contains("name the directories of all 3 shards"), "{error}");
+    let twice = [&shards[..], &shards[..1]].concat();
+    assert!(matches!(compare_runs(&twice, &whole, &options), Err(CompareError::Twice(_))));
+}
+
+#[test]
+fn whether_a_run_can_be_compared_is_known_before_it_is_made() {
+    let runs = runs(&[named("a", 1, 8.0), Simulation { lag_us: 9_000.0, ..named("late", 2, 8.0) }]);
+    let identity = analyze(&runs.runs[0], &Options::default()).unwrap().summary.run;
+    let like = Likeness::of(&identity);
+    let base = &runs.runs[..1];
+    let rule = |text: &str| vec![text.parse().unwrap()];
+    can_be_compared(base, &like, &rule("p99(rare) > 5%")).unwrap();
+    let refused = |likeness: Likeness| match can_be_compared(base, &likeness, &[]) {
+        Err(CompareError::Unlike(found)) => found.into_iter().map(|found| found.key).collect::<Vec<_>>(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refused(Likeness { work_key: "x".into(), ..like.clone() }), [LikenessKey::WorkKey]);
+    assert_eq!(refused(Likeness { dataset: None, ..like.clone() }), [LikenessKey::Dataset]);
+    assert_eq!(refused(Likeness { index: Some("FLAT".into()), ..like.clone() }), [LikenessKey::Index]);
+    assert_eq!(refused(Likeness { host_class: "Z80".into(), ..like.clone() }), [LikenessKey::HostClass]);
+    let error = can_be_compared(base, &like, &rule("p99(unheard) > 5%")).unwrap_err();
+    assert!(matches!(error, CompareError::NoClass { .. }), "{error}");
+    let error = can_be_compared(&runs.runs[1..], &like, &[]).unwrap_err();
+    assert!(matches!(error, CompareError::Invalid { .. }), "{error}");
+}
+
 #[test]
 fn several_runs_a_side_are_compared_by_what_runs_differ_by() {
     let medians = [8.0, 8.6, 7.5, 8.2, 9.0, 7.8];
@@ -135,7 +273,10 @@ fn unlike_runs_are_refused_with_their_differences() {
     );
 
     let one = CompareOptions { allowed: vec![LikenessKey::Index], ..CompareOptions::default() };
-    assert!(matches!(of(&runs, &[0], &[1], &one), Err(CompareError::Unlike(_))), "one of two is not enough");
+    let error = of(&runs, &[0], &[1], &one).unwrap_err();
+    let CompareError::Unlike(differences) = &error else { panic!("{error}") };
+    let keys: Vec<LikenessKey> = differences.iter().map(|found| found.key).collect();
+    assert_eq!(keys, [LikenessKey::WorkKey], "what is allowed is no reason");
     let both = CompareOptions { allowed: vec!["index".parse().unwrap(), "work_key".parse().unwrap()], ..one };
     let comparison = of(&runs, &[0], &[1], &both).unwrap();
     assert_eq!(comparison.unlike.len(), 2);

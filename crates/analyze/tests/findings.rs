@@ -231,6 +231,115 @@ fn a_generator_that_was_the_limit_is_named_before_the_server() {
     says(&rate, &["the generator was the limit", "used over 90% of a core", "--shard"]);
 }
 
+/// Every request leaves later than the one before it, which is no doing of the server's.
+fn sent_ever_later(rows: &mut [Sample]) {
+    for row in rows.iter_mut() {
+        let late = row.due_ns / 8;
+        row.sent_ns = row.sent_ns.map(|sent| sent + late);
+        row.done_ns += late;
+    }
+}
+
+#[test]
+fn a_generator_that_falls_behind_is_no_saturated_server() {
+    // No target for the rate, one that the plan does not ask for, and one that is missed.
+    let cases: [(Option<&str>, &[&str]); 3] = [
+        (None, &[]),
+        (Some("qps >= 1000"), &["the plan asks for 200/s only"]),
+        (Some("qps >= 200"), &["the generator was the limit"]),
+    ];
+    for (target, said) in cases {
+        let targets = target.map(|text| PlannedTarget { target: text.parse().unwrap(), binding: false });
+        let simulation = Simulation { targets: targets.into_iter().collect(), ..calm() };
+        let analysis = altered(&simulation, |rows| {
+            sent_ever_later(rows);
+            rows.retain(|row| target != Some("qps >= 200") || row.seq % 20 != 0);
+        });
+        assert_eq!(crate::invalid(&analysis), ["lag"]);
+        let found = of(&analysis, FindingKind::LowRate);
+        assert_eq!(found.len(), said.len(), "{found:#?}");
+        for (finding, said) in found.iter().zip(said) {
+            assert!(!text(finding).contains("saturated"), "{found:#?}");
+            says(finding, &[said]);
+        }
+    }
+    // The same delays of the server's own making.
+    let analysis = altered(&Simulation { targets: Vec::new(), ..calm() }, |rows| {
+        for row in rows.iter_mut() {
+            row.done_ns += row.due_ns / 8;
+        }
+    });
+    says(&the(&analysis, FindingKind::LowRate), &["saturated"]);
+}
+
+#[test]
+fn failures_that_make_the_rate_low_are_its_cause() {
+    let targets = vec![PlannedTarget { target: "qps >= 190".parse().unwrap(), binding: true }];
+    let simulation = Simulation { targets, ..calm() };
+    let failing = |share: u64| {
+        altered(&simulation, |rows| {
+            for row in rows.iter_mut().filter(|row| row.seq % 100 < share) {
+                (row.outcome, row.code) = (Outcome::ServerError, Some(65_535));
+            }
+        })
+    };
+    let rate = the(&failing(20), FindingKind::LowRate);
+    says(
+        &rate,
+        &[
+            "160 requests/s were answered, 190 were wanted, because requests failed",
+            "40 requests/s failed (20% of all)",
+            "Mend the failures first",
+        ],
+    );
+    assert!(of(&failing(1), FindingKind::LowRate).is_empty(), "198 of 200 are answered");
+}
+
+/// What users of a closed loop see of a server that serves one request after the other: each asks
+/// again 300 ms after its answer.
+fn asked_in_turn(rows: &mut Vec<Sample>, users: u32, ramp_s: i64, end_s: i64, serve_ns: i64) {
+    let templates = std::mem::take(rows);
+    let mut due: std::collections::BinaryHeap<_> = (0..users)
+        .map(|user| std::cmp::Reverse((i64::from(user) * ramp_s * SECOND_NS / i64::from(users), user)))
+        .collect();
+    let mut free = 0;
+    while let Some(std::cmp::Reverse((due_ns, user))) = due.pop().filter(|next| next.0.0 < end_s * SECOND_NS)
+    {
+        free = free.max(due_ns) + serve_ns;
+        rows.push(Sample {
+            seq: u64::from(user) << 32 | rows.len() as u64,
+            due_ns,
+            ready_ns: due_ns,
+            sent_ns: Some(due_ns + 40_000),
+            done_ns: free,
+            stage: u16::from(due_ns >= ramp_s * SECOND_NS),
+            user: Some(user),
+            ..templates[rows.len() % templates.len()]
+        });
+        due.push(std::cmp::Reverse((free + 300_000_000, user)));
+    }
+}
+
+#[test]
+fn users_who_only_wait_longer_show_a_saturated_server() {
+    let served_in = |serve_ms: i64| {
+        let simulation =
+            Simulation { users: Some(60), ramp_s: 20, seconds: 40, targets: Vec::new(), ..calm() };
+        altered(&simulation, |rows| asked_in_turn(rows, 60, 20, 60, serve_ms * 1_000_000))
+    };
+    let rate = the(&served_in(20), FindingKind::LowRate);
+    says(
+        &rate,
+        &[
+            "saturated at about 50 answers/s",
+            "With half of the users it gave ",
+            "the rate is flat and the wait grows",
+        ],
+    );
+    let fast = served_in(2);
+    assert!(of(&fast, FindingKind::LowRate).is_empty(), "{:#?}", fast.summary.findings);
+}
+
 #[test]
 fn filters_that_return_short_are_named() {
     let analysis = altered(&calm(), |rows| {
@@ -284,6 +393,37 @@ fn a_slow_beginning_is_a_cold_start_and_a_slow_middle_is_none() {
 }
 
 #[test]
+fn a_first_stage_with_more_load_is_no_cold_start() {
+    let staged = Simulation { seconds: 60, rate: 300.0, then: Some((180, 60.0)), ..calm() };
+    let slower_under_load = |rows: &mut Vec<Sample>| {
+        for row in rows.iter_mut().filter(|row| row.stage == 0) {
+            slower(row, 40);
+        }
+    };
+    let analysis = altered(&staged, slower_under_load);
+    assert!(of(&analysis, FindingKind::ColdStart).is_empty(), "{:#?}", analysis.summary.findings);
+    // A slow beginning of that stage is one all the same.
+    let analysis = altered(&staged, |rows| {
+        slower_under_load(rows);
+        for row in rows.iter_mut().filter(|row| row.due_ns < 6 * SECOND_NS) {
+            slower(row, 200 - 20 * (row.due_ns / SECOND_NS));
+        }
+    });
+    says(&the(&analysis, FindingKind::ColdStart), &["The first ", "--warm-up"]);
+}
+
+#[test]
+fn a_stage_with_more_of_everything_starves_nobody() {
+    let staged = Simulation { seconds: 30, rate: 300.0, then: Some((90, 100.0)), ..calm() };
+    let analysis = altered(&staged, |rows| {
+        for row in rows.iter_mut().filter(|row| row.stage == 0) {
+            slower(row, 30);
+        }
+    });
+    assert!(of(&analysis, FindingKind::Starvation).is_empty(), "{:#?}", analysis.summary.findings);
+}
+
+#[test]
 fn a_class_that_slows_another_is_named_and_its_victim() {
     // Each `rare` request holds the server for 60 ms; what is due meanwhile waits.
     let starve = |rows: &mut Vec<Sample>, hold_ns: i64| {
@@ -305,29 +445,108 @@ fn a_class_that_slows_another_is_named_and_its_victim() {
     assert!(of(&none, FindingKind::Starvation).is_empty(), "{:#?}", none.summary.findings);
 }
 
+/// Writes what the server's metrics page said of one metric: values by nanoseconds.
+fn write_server(run: &RunDir, metric: &str, points: &[(i64, f64)]) {
+    let words = |word: &str| -> ArrayRef {
+        Arc::new(std::iter::repeat_n(Some(word), points.len()).collect::<DictionaryArray<Int32Type>>())
+    };
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(Int64Array::from_iter_values(points.iter().map(|point| point.0))),
+        words(metric),
+        words("{}"),
+        Arc::new(Float64Array::from_iter_values(points.iter().map(|point| point.1))),
+    ];
+    let batch = RecordBatch::try_new(squall_core::server::schema(), columns).unwrap();
+    write_parquet(&run.server(), &[batch], writer_properties()).unwrap();
+}
+
 /// Writes the server's memory, looked at every 5 s: a level in MiB, its growth in MB an hour, and
 /// noise as a garbage collector makes it.
 fn write_memory(run: &RunDir, seconds: i64, growth_mb_per_hour: f64) {
     let mut rng = StdRng::seed_from_u64(17);
     let mut level = 0.0;
-    let (mut times, mut values) = (Vec::new(), Vec::new());
-    for at in (0..=seconds).step_by(5) {
+    let points = (0..=seconds).step_by(5).map(|at| {
         level = 0.9 * level + rng.random_range(-6.0..6.0);
         let grown = growth_mb_per_hour * 1e6 * at as f64 / 3_600.0;
-        times.push(at * SECOND_NS);
-        values.push(2_000.0 * f64::from(1 << 20) + level * 1e6 + grown);
+        (at * SECOND_NS, 2_000.0 * f64::from(1 << 20) + level * 1e6 + grown)
+    });
+    write_server(run, "process_resident_memory_bytes", &points.collect::<Vec<_>>());
+}
+
+/// Writes the CPU seconds that the server used: half a core, and three in [`from_s`, `to_s`).
+fn write_cpu(run: &RunDir, seconds: i64, busy_s: std::ops::Range<i64>) {
+    let mut used = 10.0;
+    let points = (0..=seconds).map(|at| {
+        // Not quite the same every second.
+        used += if busy_s.contains(&at) { 3.0 } else { 0.5 + 0.02 * (at % 5) as f64 };
+        (at * SECOND_NS, used)
+    });
+    write_server(run, "process_cpu_seconds_total", &points.collect::<Vec<_>>());
+}
+
+#[test]
+fn what_the_server_did_in_a_stall_is_told() {
+    let (_data, run) = made(&Simulation { stall_at_s: 30.0, stall_for_s: 2.0, ..calm() }, |_| {});
+    write_cpu(&run, 62, 30..33);
+    let tail = the(&analyze(run.path(), &Options::default()).unwrap(), FindingKind::Tail);
+    says(&tail, &["The server's metrics then: server's CPU 3 cores (otherwise 0.54 cores)."]);
+    write_cpu(&run, 62, 0..0);
+    let tail = the(&analyze(run.path(), &Options::default()).unwrap(), FindingKind::Tail);
+    says(
+        &tail,
+        &["None of the server's metrics, which are 1s apart, moved then beyond what it does otherwise."],
+    );
+}
+
+#[test]
+fn what_may_be_a_drift_is_neither_claimed_nor_denied() {
+    let hour = Simulation { seconds: 3_600, ramp_s: 0, rate: 4.0, ..Simulation::default() };
+    let (_data, run) = made(&hour, |_| {});
+    let mut uncertain = 0;
+    for growth in 0..24 {
+        write_memory(&run, 3_600, 2.0 * f64::from(growth));
+        let analysis = analyze(run.path(), &Options::default()).unwrap();
+        let found = of(&analysis, FindingKind::Drift);
+        let claimed = found.iter().any(|finding| finding.problem);
+        let said = found.iter().find(|finding| !finding.problem).unwrap();
+        let denied = said.statement.contains("The server's memory: |slope| <");
+        let open = said.statement.split_once("The server's memory grows ");
+        assert_eq!(u8::from(claimed) + u8::from(denied) + u8::from(open.is_some()), 1, "{found:#?}");
+        if let Some((_, open)) = open {
+            assert!(said.statement.contains("it is not certain whether anything drifts: "), "{found:#?}");
+            let p: f64 = open.split("P value ").nth(1).unwrap()[..5].parse().unwrap();
+            assert!((0.001..0.06).contains(&p), "{}", said.statement);
+            uncertain += 1;
+        }
     }
-    let words = |word: &str| -> ArrayRef {
-        Arc::new(std::iter::repeat_n(Some(word), times.len()).collect::<DictionaryArray<Int32Type>>())
-    };
-    let columns: Vec<ArrayRef> = vec![
-        Arc::new(Int64Array::from(times.clone())),
-        words("process_resident_memory_bytes"),
-        words("{}"),
-        Arc::new(Float64Array::from(values)),
-    ];
-    let batch = RecordBatch::try_new(squall_core::server::schema(), columns).unwrap();
-    write_parquet(&run.server(), &[batch], writer_properties()).unwrap();
+    assert!((1..24).contains(&uncertain), "{uncertain} of 24");
+}
+
+#[test]
+fn an_error_rate_that_grows_is_a_drift() {
+    let hour = Simulation { seconds: 3_600, ramp_s: 0, rate: 20.0, ..Simulation::default() };
+    let mut rng = StdRng::seed_from_u64(23);
+    let analysis = altered(&hour, |rows| {
+        for row in rows.iter_mut() {
+            if rng.random_bool(0.04 * row.due_ns as f64 / 3.6e12) {
+                row.outcome = Outcome::ServerError;
+            }
+        }
+    });
+    let found = of(&analysis, FindingKind::Drift);
+    let grows: Vec<_> = found.iter().filter(|finding| finding.problem).collect();
+    assert_eq!(grows.len(), 1, "{found:#?}");
+    says(grows[0], &["The error rate grows ", " points/h [", "in the first tenth of the 1 h measured"]);
+    let analysis = altered(&hour, |rows| {
+        for row in rows.iter_mut() {
+            if rng.random_bool(0.02) {
+                row.outcome = Outcome::ServerError;
+            }
+        }
+    });
+    let calm = the(&analysis, FindingKind::Drift);
+    assert!(!calm.problem);
+    says(&calm, &["The error rate: |slope| <"]);
 }
 
 #[test]

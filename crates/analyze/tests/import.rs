@@ -131,7 +131,7 @@ fn what_k6_wrote_is_imported_with_exact_percentiles() {
     let totals = &imported.summary.totals;
     assert_eq!((totals.requests, totals.failures, totals.error_rate), (2_000, 40, Some(0.02)));
     assert_eq!(imported.summary.run.started.timestamp(), 1_760_000_000);
-    assert_eq!(totals.rate, Some(1_960.0 / 19.0));
+    assert_eq!(totals.rate, Some(1_960.0 / 20.0), "20 seconds have samples, the last one, too");
     let mut answered: Vec<u64> = (0..2_000).filter(|number| number % 50 != 49).collect();
     answered.sort_unstable();
     let at = |rank: usize| Some((answered[rank - 1] + 1) as f64 / 10.0);
@@ -153,6 +153,23 @@ fn times_of_k6_may_be_written_in_any_of_its_ways() {
         let imported = k6(&file, &options(&data)).unwrap();
         assert_eq!(imported.summary.run.started.timestamp(), 1_760_000_000, "{time}");
         assert_eq!(imported.summary.classes.keys().collect::<Vec<_>>(), ["default"]);
+    }
+}
+
+#[test]
+fn a_rate_of_k6_counts_its_last_unit_of_time() {
+    // Nine seconds and a half, as seconds and as milliseconds.
+    for (first, last, length_s) in [
+        ("1760000000", "1760000009", 10.0),
+        ("1760000000000", "1760000009499", 9.5),
+        ("2025-10-09T08:53:20Z", "2025-10-09T08:53:29Z", 10.0),
+    ] {
+        let data = tempfile::tempdir().unwrap();
+        let file = data.path().join("a.csv");
+        let line = |time: &str| format!("http_req_duration,{time},5.5,,,,true,,,,,,,,,,,,");
+        fs::write(&file, [K6_HEADER, &line(first), &line(last)].join("\n")).unwrap();
+        let imported = k6(&file, &options(&data)).unwrap();
+        assert_eq!(imported.summary.totals.rate, Some(2.0 / length_s), "{first}");
     }
 }
 

@@ -1,15 +1,20 @@
 //! Shards as one run, and the run as JUnit, Markdown and JSON.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use quick_xml::events::Event;
 use squall_analyze::import::ImportOptions;
-use squall_analyze::{AnalyzeError, Options, Outputs, analyze, analyze_runs};
+use squall_analyze::{
+    AnalyzeError, CompareOptions, Options, Outputs, analyze, analyze_runs, compare_runs, write_markdown,
+};
 use squall_core::plan::Shard;
 use squall_core::row::Sample;
 use squall_core::run_dir::RunDir;
 use squall_core::summary::{Summary, ValidityResult, Verdict};
+use squall_core::target::PlannedTarget;
 
 use crate::simulate::{Simulation, make, make_altered, make_shard, reference_targets};
 
@@ -61,7 +66,11 @@ fn a_missing_shard_makes_the_run_invalid() {
     assert_eq!(joined.summary.verdict, Verdict::Invalid);
     let check = joined.summary.validity.iter().find(|check| check.check == "missing_shards").unwrap();
     assert_eq!(check.result, ValidityResult::Invalid);
-    assert!(check.message.contains("1/3"), "{}", check.message);
+    assert!(
+        check.message.contains("1/3 are missing") && check.message.contains("Name their directories"),
+        "{}",
+        check.message
+    );
 }
 
 #[test]
@@ -128,6 +137,76 @@ fn written_of(data: &Path, run: &RunDir) -> (String, String, String) {
     (read(&data.join("out/junit.xml")), read(&data.join("out/run.md")), read(&run.summary()))
 }
 
+/// The elements of an XML document, counted, and what their `name`s say.
+fn parsed(xml: &str) -> (BTreeMap<String, usize>, Vec<String>) {
+    let mut reader = quick_xml::Reader::from_str(xml);
+    reader.config_mut().check_end_names = true;
+    let (mut tags, mut names, mut open) = (BTreeMap::new(), Vec::new(), 0);
+    loop {
+        let event = reader.read_event().expect("it is XML");
+        match event {
+            Event::Start(ref tag) | Event::Empty(ref tag) => {
+                open += usize::from(matches!(event, Event::Start(_)));
+                let name = String::from_utf8(tag.name().as_ref().to_vec()).unwrap();
+                *tags.entry(name).or_default() += 1;
+                for attribute in tag.attributes() {
+                    let attribute = attribute.expect("a name and a value, each name once");
+                    let value = attribute.unescape_value().expect("entities that XML has").into_owned();
+                    assert!(!value.chars().any(char::is_control), "{value:?}");
+                    if attribute.key.as_ref() == b"name" {
+                        names.push(value);
+                    }
+                }
+            }
+            Event::End(_) => open -= 1,
+            Event::Text(text) => {
+                text.decode().expect("text");
+            }
+            Event::Eof => break,
+            _ => {}
+        }
+    }
+    assert_eq!(open, 0, "every element ends");
+    (tags, names)
+}
+
+#[test]
+fn no_view_takes_a_class_or_a_label_for_markup() {
+    let data = tempfile::tempdir().unwrap();
+    let script = "<script>alert('x')</script>";
+    let targets = vec![
+        PlannedTarget { target: "p99 < 1ms".parse().unwrap(), binding: true },
+        PlannedTarget { target: "recall >= 0.999".parse().unwrap(), binding: true },
+    ];
+    let simulation =
+        Simulation { rare_class: script.into(), targets, failures: 0.05, ..Simulation::default() };
+    let run = make_altered(data.path(), &simulation, |rows| {
+        for row in rows.iter_mut().filter(|row| row.class == 2) {
+            row.done_ns += 400_000_000;
+        }
+    })
+    .unwrap();
+    let mut record = run.read_record().unwrap();
+    record.plan.labels = vec![(script.to_owned(), script.to_owned())];
+    run.write_record(&record).unwrap();
+    let (junit, markdown, json) = written_of(data.path(), &run);
+    let report = data.path().join("reports").join(run.name());
+    let page = fs::read_to_string(report.join("report.html")).unwrap();
+    assert!(!page.contains("<script") && page.contains("&#60;script&#62;alert("), "the page");
+    for figure in fs::read_dir(&report).unwrap().map(|entry| entry.unwrap().path()) {
+        if figure.extension().is_some_and(|kind| kind == "svg") {
+            assert!(!fs::read_to_string(&figure).unwrap().contains("<script"), "{}", figure.display());
+        }
+    }
+    assert_eq!(parsed(&junit).0["testcase"], 3, "{junit}");
+    // As code it may stand as it is; anywhere else it is no markup.
+    let outside = markdown.lines().map(|line| line.split('`').step_by(2).collect::<String>());
+    let outside: Vec<String> = outside.collect();
+    assert!(outside.iter().all(|line| !line.contains("<script")), "{markdown}");
+    let summary: Summary = serde_json::from_str(&json).unwrap();
+    assert!(summary.classes.contains_key(script) && summary.run.labels[script] == script);
+}
+
 #[test]
 fn junit_has_a_case_for_each_target_and_one_for_validity() {
     let mut targets = reference_targets(true);
@@ -142,7 +221,12 @@ fn junit_has_a_case_for_each_target_and_one_for_validity() {
         "{junit}"
     );
     assert!(junit.contains("<skipped message=\"advisory: P50: "), "{junit}");
-    assert!(!junit.contains("<c>") && !junit.contains('\u{1}'), "{junit}");
+    let (tags, names) = parsed(&junit);
+    assert_eq!(tags["testcase"], 6);
+    assert!(
+        names.contains(&"a \"b\" <c> & d ".to_owned()) && names.contains(&"p99 < 120ms".to_owned()),
+        "{names:?}"
+    );
 
     let (junit, ..) = written(&Simulation { worker_busy: 0.99, ..Simulation::default() }, |_| {});
     assert!(
@@ -172,6 +256,57 @@ fn markdown_fits_a_pull_request_and_tells_what_changed() {
     assert!(markdown.contains("What changed since `20260501T123000Z-simulated`"), "{markdown}");
     assert!(markdown.contains("| P99, ms | ") && markdown.contains("squall analyze compare"), "{markdown}");
     assert!(markdown.lines().count() < 60);
+    assert!(!markdown.contains("→"), "neither server nor labels changed:\n{markdown}");
+
+    record.server.version = Some("2.4.0".into());
+    record.plan.labels = vec![("build".into(), "413".into())];
+    later.write_record(&record).unwrap();
+    let (_, markdown, _) = written_of(data.path(), &later);
+    assert!(markdown.contains("- server version: 2.3.5 → 2.4.0\n- label build: 412 → 413\n"), "{markdown}");
+}
+
+#[test]
+fn markdown_holds_the_comparison_that_ended_the_run() {
+    let data = tempfile::tempdir().unwrap();
+    let targets: Vec<_> = (1..=30)
+        .map(|bound| PlannedTarget { target: format!("p50 < {bound}ms").parse().unwrap(), binding: true })
+        .collect();
+    let base = make(data.path(), &Simulation { targets: targets.clone(), ..Simulation::default() }).unwrap();
+    let slower = Simulation {
+        name: "a_b".into(),
+        seed: 2,
+        median_ms: 12.0,
+        failures: 0.02,
+        targets,
+        ..Simulation::default()
+    };
+    let new = make(data.path(), &slower).unwrap();
+    let mut record = new.read_record().unwrap();
+    record.started += chrono::TimeDelta::hours(1);
+    record.plan.labels = (0..30).map(|label| (format!("label_{label}"), "x".to_owned())).collect();
+    new.write_record(&record).unwrap();
+    let rules = ["p50 > 5%", "p99 > 900%"].map(|rule| rule.parse().unwrap()).to_vec();
+    let options = CompareOptions { fail_on: rules, ..CompareOptions::default() };
+    let comparison = compare_runs(&[base.path().to_owned()], &[new.path().to_owned()], &options).unwrap();
+    let analysis = analyze(new.path(), &Options::default()).unwrap();
+    let file = data.path().join("run.md");
+    write_markdown(&file, &analysis, &comparison).unwrap();
+    let markdown = fs::read_to_string(&file).unwrap();
+    assert!(markdown.lines().count() < 60, "{markdown}");
+    for part in [
+        "### ❌ a\\_b: fail",
+        "22 more targets are in the report.",
+        "#### Against the baseline",
+        "**❌ regressed: ",
+        "| total | P50 | ",
+        "- Rule `p50 > 5%`: ❌ broken",
+        "- Rule `p99 > 900%`: ✅ held",
+        "more lines of this kind are in the report.",
+        "false discoveries held at 5%",
+    ] {
+        assert!(markdown.contains(part), "no `{part}` in:\n{markdown}");
+    }
+    assert!(!markdown.contains("What changed since"), "{markdown}");
 }
 
 /// Validates JSON lines on stdin against the schema.

@@ -1,8 +1,14 @@
 //! Figures, targets, validity and verdict.
 
+use std::sync::Arc;
+
+use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, UInt64Array};
+use arrow_schema::DataType;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use squall_analyze::{Analysis, Options, analyze, text};
 use squall_core::plan::Shard;
-use squall_core::row::Outcome;
+use squall_core::row::{Outcome, writer_properties};
+use squall_core::run_dir::{RunDir, write_parquet};
 use squall_core::summary::{ValidityResult, Verdict};
 use squall_core::target::PlannedTarget;
 
@@ -216,26 +222,92 @@ fn a_worker_that_only_waits_awake_is_not_busy() {
 #[test]
 fn counts_of_the_record_make_a_run_invalid() {
     type Spoil = fn(&mut squall_core::run_record::RunTotals);
-    let spoilt: [(&str, Spoil); 4] = [
-        ("dropped_rows", |totals| totals.dropped_rows = 1),
-        ("missing_rows", |totals| totals.rows += 1),
-        ("due_not_sent", |totals| totals.due_not_sent = 9),
-        ("clock", |totals| totals.clock_disagreement_ms = -101.0),
+    let spoilt: [(&str, Spoil, &str); 4] = [
+        ("dropped_rows", |totals| totals.dropped_rows = 1, "Write to a faster disk"),
+        ("missing_rows", |totals| totals.rows += 1, "restore the files, or run again"),
+        ("due_not_sent", |totals| totals.due_not_sent = 9, "Use more --threads, or a lower rate"),
+        ("clock", |totals| totals.clock_disagreement_ms = -101.0, "Run again"),
     ];
     let (_data, run) = run(&Simulation::default());
     let whole = run.read_record().unwrap();
-    for (name, spoil) in spoilt {
+    for (name, spoil, advice) in spoilt {
         let mut record = whole.clone();
         spoil(record.totals.as_mut().unwrap());
         run.write_record(&record).unwrap();
-        assert_eq!(invalid(&analyze(run.path(), &Options::default()).unwrap()), [name]);
+        let analysis = analyze(run.path(), &Options::default()).unwrap();
+        assert_eq!(invalid(&analysis), [name]);
+        assert!(check(&analysis, name).message.contains(advice), "{}", check(&analysis, name).message);
     }
+}
+
+/// Sets a column of generator.parquet to a value, in the rows of the process or of the workers.
+fn set_in_health(run: &RunDir, column: &str, of_process: bool, value: i64) {
+    let file = std::fs::File::open(run.generator()).unwrap();
+    let batches = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
+    let changed = batches.map(|batch| {
+        let batch = batch.unwrap();
+        let at = batch.schema().index_of(column).unwrap();
+        let workers = batch.column_by_name("worker").unwrap().clone();
+        let values = (0..batch.num_rows()).map(|row| (workers.is_null(row) == of_process).then_some(value));
+        let values: ArrayRef = match batch.schema().field(at).data_type() {
+            DataType::UInt64 => {
+                Arc::new(UInt64Array::from_iter(values.map(|value| value.map(i64::unsigned_abs))))
+            }
+            _ => Arc::new(Int64Array::from_iter(values)),
+        };
+        let mut columns = batch.columns().to_vec();
+        columns[at] = values;
+        RecordBatch::try_new(batch.schema(), columns).unwrap()
+    });
+    let changed: Vec<RecordBatch> = changed.collect();
+    write_parquet(&run.generator(), &changed, writer_properties()).unwrap();
+}
+
+#[test]
+fn each_check_of_the_generator_has_its_limit_and_its_advice() {
+    // Seconds of eight cores, 200 requests each, shared by two workers; the limit is in between.
+    let cases = [
+        ("steal", "steal_ns", true, 380_000_000, 420_000_000, "Use a host with dedicated cores"),
+        ("throttled", "throttled_ns", true, 49_000_000, 51_000_000, "Give the container more CPU"),
+        ("run_queue", "run_queue_ns", false, 99_000_000, 101_000_000, "Use fewer --threads"),
+        ("worker_busy", "cpu_ns", false, 899_000_000, 901_000_000, "Use more --threads"),
+    ];
+    for (name, column, of_process, below, above, advice) in cases {
+        let (_data, run) = run(&Simulation::default());
+        set_in_health(&run, column, of_process, below);
+        let fine = analyze(run.path(), &Options::default()).unwrap();
+        assert_eq!((invalid(&fine), check(&fine, name).result), (vec![], ValidityResult::Ok), "{name}");
+        assert!(!check(&fine, name).message.contains(advice), "{}", check(&fine, name).message);
+        set_in_health(&run, column, of_process, above);
+        let limited = analyze(run.path(), &Options::default()).unwrap();
+        assert_eq!(invalid(&limited), [name]);
+        let check = check(&limited, name);
+        assert!(check.value > check.limit && check.message.contains(advice), "{}", check.message);
+        assert_eq!(limited.summary.verdict, Verdict::Invalid);
+    }
+}
+
+#[test]
+fn sends_that_wait_for_the_window_make_a_run_invalid_from_one_in_a_hundred_on() {
+    let waits = |rate: f64| {
+        let (_data, run) = run(&Simulation { rate, ..Simulation::default() });
+        // Two wait every second.
+        set_in_health(&run, "flow_control_waits", true, 2);
+        analyze(run.path(), &Options::default()).unwrap()
+    };
+    let limited = waits(150.0);
+    assert_eq!(invalid(&limited), ["flow_control"]);
+    assert!(check(&limited, "flow_control").message.contains("Raise --connections"));
+    let fine = waits(250.0);
+    assert_eq!(invalid(&fine), [""; 0]);
+    assert!(check(&fine, "flow_control").message.contains("0.8% of the sends waited"));
 }
 
 #[test]
 fn a_server_on_the_same_host_is_a_warning() {
     let analysis = judged(&Simulation { same_host: true, ..Simulation::default() }, &["p50 < 1s"]);
     assert_eq!(check(&analysis, "same_host").result, ValidityResult::Warning);
+    assert!(check(&analysis, "same_host").message.contains("use a second host"));
     assert_eq!(analysis.summary.verdict, Verdict::Pass);
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, TimeDelta, TimeZone, Utc};
-use squall_analyze::trend::{Accepted, Trend, TrendOptions, accept, accepted_file, text, trend};
+use squall_analyze::trend::{Accepted, Trend, TrendOptions, accept, accepted_file, has_run, text, trend};
 use squall_core::run_dir::write_json;
 use squall_core::run_record::RunState;
 use squall_core::summary::{Summary, Verdict};
@@ -121,6 +121,100 @@ fn only_a_recent_regression_that_nobody_accepted_fails() {
     fs::write(&file, "nonsense = true").unwrap();
     let error = squall_analyze::trend::trend(&history.runs(), &history.reports(), &options).unwrap_err();
     assert!(error.to_string().contains("accepted.toml"), "{error}");
+}
+
+#[test]
+fn a_change_is_accepted_whichever_runs_are_looked_at() {
+    let history = History::new();
+    history.add_steps(60, 40, 1.2);
+    // The run that was accepted is one of the branch `next`.
+    let change = Accepted { run: "run-041".into(), metric: None, reason: None, accepted: started(61) };
+    accept(&accepted_file(&history.runs()), change).unwrap();
+    let main = TrendOptions {
+        filters: vec![("branch".to_owned(), "main".to_owned())],
+        window: 30,
+        ..only(&["p99"])
+    };
+    let trend = history.trend(&main);
+    let [found] = &trend.series[0].metrics[0].changes[..] else { panic!("{:?}", trend.series[0].metrics) };
+    assert!(found.accepted && !trend.failed, "{found:?}");
+
+    // Of other work it says nothing.
+    let other = History::new();
+    other.add_steps(60, 40, 1.2);
+    other.add(41, 1.2, |summary| {
+        summary.run.id = "elsewhere".into();
+        summary.run.work_key = "other".into();
+    });
+    let change = Accepted { run: "elsewhere".into(), metric: None, reason: None, accepted: started(61) };
+    accept(&accepted_file(&other.runs()), change).unwrap();
+    assert!(other.trend(&main).failed);
+
+    // Nor of what came long after it.
+    let late = History::new();
+    late.add_steps(60, 40, 1.2);
+    let change = Accepted { run: "run-010".into(), metric: None, reason: None, accepted: started(61) };
+    accept(&accepted_file(&late.runs()), change).unwrap();
+    let recent = TrendOptions { since: Some(started(37)), window: 60, ..only(&["p99"]) };
+    let trend = late.trend(&recent);
+    assert_eq!(trend.series[0].metrics[0].changes.len(), 1, "{:?}", trend.series[0].metrics);
+    assert!(trend.failed);
+}
+
+#[test]
+fn a_label_that_changed_for_good_nearby_is_named_and_one_that_goes_to_and_fro_is_not() {
+    let changed = |build_at: usize| {
+        let history = History::new();
+        for run in 0..40 {
+            let noise = 1.0 + 0.02 * ((run * 7_919) % 13) as f64 / 13.0;
+            history.add(run, if run >= 30 { noise * 1.3 } else { noise }, |summary| {
+                let build = if run >= build_at { "500" } else { "499" };
+                summary.run.server.version = Some(if run >= 30 { "2.4.0" } else { "2.3.5" }.into());
+                summary.run.labels = [
+                    ("build".to_owned(), build.to_owned()),
+                    ("branch".to_owned(), if run % 2 == 0 { "main" } else { "next" }.to_owned()),
+                    ("commit".to_owned(), format!("c{run}")),
+                ]
+                .into();
+            });
+        }
+        let trend = history.trend(&only(&["p99"]));
+        let [change] = &trend.series[0].metrics[0].changes[..] else {
+            panic!("{:?}", trend.series[0].metrics)
+        };
+        assert_eq!(change.at, 30);
+        change.changed.clone()
+    };
+    let others = ["server version 2.3.5 → 2.4.0", "commit c29 → c30"];
+    for (build_at, build) in [
+        (30, Some("build 499 → 500")),
+        (28, Some("build 499 → 500 (2 runs earlier)")),
+        (31, Some("build 499 → 500 (1 run later)")),
+        (20, None),
+    ] {
+        let expected: Vec<&str> =
+            others[..1].iter().copied().chain(build).chain(others[1..].iter().copied()).collect();
+        assert_eq!(changed(build_at), expected, "{build_at}");
+    }
+}
+
+#[test]
+fn what_the_filters_leave_out_is_not_listed_as_unfit() {
+    let history = History::new();
+    history.add_steps(10, 99, 1.0);
+    for run in [2, 3] {
+        history.add(run, 1.0, |summary| {
+            summary.run.state = RunState::Interrupted;
+            summary.run.labels.insert("branch".into(), if run == 2 { "main" } else { "next" }.into());
+        });
+    }
+    let skipped = |options: &TrendOptions| {
+        history.trend(options).skipped.into_iter().map(|skipped| skipped.run).collect::<Vec<_>>()
+    };
+    assert_eq!(skipped(&only(&["p99"])), ["run-002", "run-003"]);
+    let filters = vec![("branch".to_owned(), "main".to_owned())];
+    assert_eq!(skipped(&TrendOptions { filters, ..only(&["p99"]) }), ["run-002"]);
+    assert_eq!(skipped(&TrendOptions { since: Some(started(3)), ..only(&["p99"]) }), ["run-003"]);
 }
 
 #[test]
@@ -257,6 +351,8 @@ fn the_report_of_joined_shards_stands_for_them() {
     let trend = history.trend(&only(&["qps"]));
     assert_eq!(trend.skipped, []);
     assert_eq!(trend.series[0].runs[0].directory, "night");
+    assert!(has_run(&history.runs(), "night"), "and is the name that a change of it is accepted by");
+    assert!(!has_run(&history.runs(), "day"));
     assert_eq!(trend.series[0].metrics[0].values, [Some(7.0)]);
 }
 

@@ -33,6 +33,11 @@ pub(crate) fn record() -> HostRecord {
     }
 }
 
+/// The class of this machine, which runs must share to be compared.
+pub fn host_class() -> String {
+    record().class()
+}
+
 fn line(path: &str) -> Option<String> {
     fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
 }

@@ -76,6 +76,7 @@ mod model;
 pub use error::RunError;
 pub use events::{Event, Events, LiveLine};
 pub use execute::{RunReport, execute};
+pub use host::host_class;
 pub use options::Options;
 pub use preflight::{Preflight, PreflightError, preflight};
 pub use stop::{Stop, StopHandle, StopRequest, StopSignal};

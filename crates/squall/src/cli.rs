@@ -192,7 +192,7 @@ fn junit() -> Arg {
 
 fn markdown() -> Arg {
     value("markdown", "FILE")
-        .help("Also write verdict, targets and what changed as Markdown, for a pull request")
+        .help("Also write verdict, targets and what changed (of a run with --baseline, the comparison) as Markdown, for a pull request")
 }
 
 fn compare() -> Command {
@@ -208,7 +208,7 @@ fn compare() -> Command {
              what runs differ by among themselves; one run a side cannot.\n\n\
              Exit code 4 when a --fail-on rule is broken or, without rules, when a figure regressed.",
         )
-        .arg(runs("base", "Run directories of before, or names that `squall baseline set` gave"))
+        .arg(runs("base", "Run directories of before, or names that `squall baseline set` gave; of a run in shards all of them"))
         .arg(runs("new", "Run directories of now"))
         .arg(data())
         .arg(
@@ -322,7 +322,7 @@ fn import() -> Command {
 fn fail_on() -> Arg {
     value("fail-on", "RULE")
         .action(ArgAction::Append)
-        .help("What makes a difference a failure, such as 'p99 > 5%' or 'qps(common) < -3%'; may be repeated")
+        .help("What makes a difference a failure, such as 'p99 > 5%' or 'qps(common) <= -3%'; one of which the rows say nothing counts as broken; may be repeated")
 }
 
 fn baseline() -> Command {

@@ -92,21 +92,24 @@ impl From<PreflightError> for Failure {
 
 impl From<AnalyzeError> for Failure {
     fn from(error: AnalyzeError) -> Self {
-        let exit = match &error {
-            AnalyzeError::NotAShard(_)
-            | AnalyzeError::Imported { .. }
-            | AnalyzeError::UnlikeShards { .. }
-            | AnalyzeError::ShardTwice { .. } => Exit::Usage,
-            _ => Exit::Failed,
-        };
-        Self { exit, error: error.into() }
+        Self { exit: analyze_exit(&error), error: error.into() }
+    }
+}
+
+fn analyze_exit(error: &AnalyzeError) -> Exit {
+    match error {
+        AnalyzeError::NotAShard(_)
+        | AnalyzeError::Imported { .. }
+        | AnalyzeError::UnlikeShards { .. }
+        | AnalyzeError::ShardTwice { .. } => Exit::Usage,
+        _ => Exit::Failed,
     }
 }
 
 impl From<CompareError> for Failure {
     fn from(error: CompareError) -> Self {
         let exit = match &error {
-            CompareError::Analyze(_) => Exit::Failed,
+            CompareError::Analyze(error) => analyze_exit(error),
             CompareError::Invalid { .. } => Exit::Invalid,
             CompareError::Unlike(_)
             | CompareError::Unfinished { .. }

@@ -66,13 +66,51 @@ fn a_run_ends_with_the_comparison_with_its_baseline() {
     place.line(&format!("setup --uri {uri} --num-vectors 500 --dimension 16 --settle 0s")).expect(0);
     let again = |more: &str| place.line(&format!("run --uri {uri} -t {LENGTH} --name after {more}"));
     again("--rate 60 --baseline next").expect(2).says(&["`next`", "there are main"]);
-    again("--rate 30 --baseline main").expect(2).says(&["did other work"]);
     again("--rate 60 --fail-on p50>5%").expect(2).says(&["--baseline"]);
-    let done = again("--rate 60 --baseline main");
+    again("--rate 60 --baseline main --shard 0/2 --run-id r --start-at 2026-05-01T12:30:00Z")
+        .expect(2)
+        .says(&["shard 0/2 alone cannot be compared", "squall analyze compare"]);
+    if !valid {
+        // On a host that is too busy to make the load nothing can be held against that run.
+        again("--rate 60 --baseline main").expect(2).says(&["the baseline cannot be used", "is invalid"]);
+        assert_eq!(runs(&place), 1, "nothing was sent");
+        return;
+    }
+    again("--rate 30 --baseline main").expect(2).says(&["would not be like its baseline", "work_key: "]);
+    let other = "--num-vectors 500 --dimension 16 --seed 7 --settle 0s --collection-name other";
+    place.line(&format!("setup --uri {uri} {other}")).expect(0);
+    again("--rate 60 --baseline main --collection-name other").expect(2).says(&["dataset: "]);
+    again("--rate 60 --baseline main --fail-on p99(unheard)>5%").expect(2).says(&["`unheard`"]);
+    assert_eq!(runs(&place), 1, "nothing was sent");
+    let done = again("--rate 60 --baseline main --markdown run.md");
+    let markdown = std::fs::read_to_string(place.path().join("run.md")).unwrap();
     if done.code == Some(5) {
-        // Either run is invalid on a host that is too busy.
-        assert!(!valid || done.stderr.contains("is not compared"), "{}", done.stderr);
+        assert!(done.stderr.contains("is not compared"), "{}", done.stderr);
+        assert!(markdown.contains(": invalid"), "{markdown}");
     } else {
         assert!(done.expect(4).stderr.contains("Verdict: regressed"));
+        assert!(markdown.contains("#### Against the baseline\n\n**❌ regressed: "), "{markdown}");
     }
+}
+
+fn runs(place: &Workplace) -> usize {
+    std::fs::read_dir(place.path().join("data/runs")).unwrap().count()
+}
+
+#[test]
+fn an_interrupted_run_whose_figures_are_not_the_servers_is_exit_code_five() {
+    let place = Workplace::new();
+    let (before, valid) = run(&place, "fixed:5ms", "before", 60);
+    let path = place.path().join(&before).join("run.json");
+    let rewrite = |dropped: u64| {
+        let mut record: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        record["state"] = "interrupted".into();
+        record["totals"]["dropped_rows"] = dropped.into();
+        std::fs::write(&path, record.to_string()).unwrap();
+    };
+    rewrite(0);
+    place.line(&format!("analyze {before}")).expect(if valid { 0 } else { 5 });
+    rewrite(3);
+    let done = place.line(&format!("analyze {before} --format json")).expect(5);
+    assert_eq!(done.json()["run"]["state"], "interrupted");
 }

@@ -60,6 +60,23 @@ fn what_k6_measured_is_followed_and_not_compared() {
 }
 
 #[test]
+fn a_change_is_accepted_by_the_name_that_trend_has_for_it() {
+    let place = Workplace::new();
+    for directory in ["20260501T120000Z-night-s0of2", "20260501T120000Z-night-s1of2", "20260502T120000Z-day"]
+    {
+        fs::create_dir_all(place.path().join("data/runs").join(directory)).unwrap();
+    }
+    let accept = |run: &str| place.line(&format!("analyze trend accept {run} --metric p99"));
+    accept("20260501T120000Z-night").expect(0);
+    accept("data/runs/20260501T120000Z-night-s1of2").expect(0);
+    accept("20260502T120000Z-day").expect(0);
+    accept("20260503T120000Z-night").expect(2).says(&["there is no run `20260503T120000Z-night`"]);
+    let listed = fs::read_to_string(place.path().join("data/accepted.toml")).unwrap();
+    assert_eq!(listed.matches("run = \"20260501T120000Z-night\"").count(), 2, "{listed}");
+    assert_eq!(listed.matches("[[change]]").count(), 3, "{listed}");
+}
+
+#[test]
 fn a_run_in_ci_is_labelled_with_what_it_builds() {
     let place = Workplace::new();
     let mut command = place.squall("run --dry-run --uri http://127.0.0.1:1 --label build=mine".split(' '));

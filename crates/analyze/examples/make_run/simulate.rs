@@ -37,6 +37,8 @@ pub(crate) struct Simulation {
     pub(crate) ramp_s: u64,
     /// Arrivals a second.
     pub(crate) rate: f64,
+    /// A second stage: its seconds and its arrivals a second.
+    pub(crate) then: Option<(u64, f64)>,
     /// Users of a closed loop with 100 to 500 ms of think time.
     pub(crate) users: Option<u32>,
     /// Median of the log-normal service time.
@@ -52,6 +54,8 @@ pub(crate) struct Simulation {
     /// Mean lag of the generator.
     pub(crate) lag_us: f64,
     pub(crate) seed: u64,
+    /// Name of the class of rare queries.
+    pub(crate) rare_class: String,
     /// Leaves the run as a killed generator does.
     pub(crate) killed: bool,
     pub(crate) targets: Vec<PlannedTarget>,
@@ -69,6 +73,7 @@ impl Default for Simulation {
             seconds: 20,
             ramp_s: 2,
             rate: 200.0,
+            then: None,
             users: None,
             median_ms: 8.0,
             sigma: 0.4,
@@ -77,6 +82,7 @@ impl Default for Simulation {
             stall_for_s: 0.0,
             lag_us: 40.0,
             seed: 1,
+            rare_class: "rare".into(),
             killed: false,
             targets: reference_targets(false),
             same_host: false,
@@ -114,9 +120,15 @@ pub(crate) fn plan(simulation: &Simulation) -> Plan {
             if simulation.ramp_s > 0 {
                 stages.insert(0, stage("ramp", StageKind::Ramp, simulation.ramp_s, 0.0));
             }
+            if let Some((seconds, rate)) = simulation.then {
+                let second = stage("then", StageKind::Steady, seconds, rate);
+                stages.push(Stage { to: rate, ..second });
+            }
             Load::Open { arrivals: Arrivals::Even, stages }
         }
     };
+    let mut classes = reference_classes();
+    classes[2].name.clone_from(&simulation.rare_class);
     Plan {
         name: simulation.name.clone(),
         labels: vec![("build".into(), "412".into())],
@@ -127,7 +139,7 @@ pub(crate) fn plan(simulation: &Simulation) -> Plan {
             transport: Transport::Grpc,
         },
         workload: Workload::reference(1, 768),
-        classes: reference_classes(),
+        classes,
         load,
         targets: simulation.targets.clone(),
         seed: simulation.seed,

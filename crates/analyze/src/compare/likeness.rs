@@ -36,12 +36,41 @@ impl LikenessKey {
     }
 
     pub(crate) fn of(self, run: &RunIdentity) -> String {
+        self.among(&Likeness::of(run))
+    }
+
+    fn among(self, run: &Likeness) -> String {
         let known = |value: &Option<String>| value.clone().unwrap_or_else(|| "not known".to_owned());
         match self {
             Self::WorkKey => run.work_key.clone(),
             Self::Dataset => known(&run.dataset),
             Self::Index => known(&run.index),
             Self::HostClass => run.host_class.clone(),
+        }
+    }
+}
+
+/// What a run has of that which runs must share: known before it begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Likeness {
+    /// What is asked.
+    pub work_key: String,
+    /// The rows of the collection, where known.
+    pub dataset: Option<String>,
+    /// The index and its parameters, where known.
+    pub index: Option<String>,
+    /// Processor, cores and memory of the machine that makes the load.
+    pub host_class: String,
+}
+
+impl Likeness {
+    /// That of a run.
+    pub fn of(run: &RunIdentity) -> Self {
+        Self {
+            work_key: run.work_key.clone(),
+            dataset: run.dataset.clone(),
+            index: run.index.clone(),
+            host_class: run.host_class.clone(),
         }
     }
 }
@@ -94,21 +123,18 @@ fn values(side: &[&RunIdentity], of: impl Fn(&RunIdentity) -> String) -> String 
 }
 
 /// In what the runs are unlike.
-pub(super) fn differences(base: &[&RunIdentity], new: &[&RunIdentity]) -> Vec<Unlike> {
-    let differs = |key: &LikenessKey| {
-        let all: BTreeSet<String> = base.iter().chain(new).map(|run| key.of(run)).collect();
-        all.len() > 1
+pub(super) fn differences(base: &[Likeness], new: &[Likeness]) -> Vec<Unlike> {
+    let side = |side: &[Likeness], key: LikenessKey| -> BTreeSet<String> {
+        side.iter().map(|run| key.among(run)).collect()
     };
-    let unlike = |key: LikenessKey| Unlike {
-        key,
-        base: values(base, |run| key.of(run)),
-        new: values(new, |run| key.of(run)),
-    };
+    let differs = |key: &LikenessKey| side(base, *key).union(&side(new, *key)).count() > 1;
+    let text = |values: BTreeSet<String>| values.into_iter().collect::<Vec<_>>().join("; ");
+    let unlike = |key: LikenessKey| Unlike { key, base: text(side(base, key)), new: text(side(new, key)) };
     LikenessKey::ALL.into_iter().filter(differs).map(unlike).collect()
 }
 
 /// What else changed.
-pub(super) fn changes(base: &[&RunIdentity], new: &[&RunIdentity]) -> Vec<Changed> {
+pub(crate) fn changes(base: &[&RunIdentity], new: &[&RunIdentity]) -> Vec<Changed> {
     let known = |value: Option<&String>| value.map_or_else(|| "–".to_owned(), Clone::clone);
     let labels: BTreeSet<&String> = base.iter().chain(new).flat_map(|run| run.labels.keys()).collect();
     let mut all = vec![

@@ -18,18 +18,23 @@ mod views;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use squall_core::run_record::RunState;
+use squall_core::plan::Shard;
+use squall_core::run_dir::RunDir;
+use squall_core::run_record::{RunRecord, RunState};
 use squall_core::summary::{RunIdentity, ValidityResult, Verdict};
 
-use crate::analysis::{Options, analyze};
+use crate::analysis::{Options, analyze_runs};
 use crate::error::AnalyzeError;
 use crate::import::imported_from;
 use crate::statistics::{ComparedGroup, Group, MARGIN, Word, compare};
 
-pub use likeness::{Changed, LikenessKey, Unlike};
+pub use likeness::{Changed, Likeness, LikenessKey, Unlike};
 pub use outputs::ComparisonFiles;
-pub use rule::{Rule, RuleError, RuleResult};
+pub use rule::{Rule, RuleError, RuleOutcome, RuleResult};
 pub use views::text;
+
+pub(crate) use likeness::changes;
+pub(crate) use views::markdown_lines as comparison_lines;
 
 use observed::Observed;
 
@@ -78,8 +83,8 @@ pub enum CompareError {
         /// What is the matter.
         what: &'static str,
     },
-    /// A slice of a run.
-    #[error("{} is shard {index} of {count} (from 0) and not a run: a slice's figures are not the run's", run.display())]
+    /// A run in shards of which not all are named.
+    #[error("{} is shard {index} of {count} (from 0) and not a run, and a slice's figures are not the run's; name the directories of all {count} shards", run.display())]
     Shard {
         /// The directory.
         run: PathBuf,
@@ -165,10 +170,11 @@ pub struct Comparison {
     observed: [Vec<Observed>; 2],
 }
 
-/// Compares the runs of `base` with those of `new`.
+/// Compares the runs of `base` with those of `new`. The directories of all shards of a run are that run.
 ///
 /// # Errors
-/// When a run cannot be analysed, is invalid, a shard or not ended, or when the runs are not alike.
+/// When a run cannot be analysed, is invalid, lacks a shard or has not ended, or when the runs are not
+/// alike.
 pub fn compare_runs(
     base: &[PathBuf],
     new: &[PathBuf],
@@ -177,18 +183,13 @@ pub fn compare_runs(
     let observed = [observe_all(base)?, observe_all(new)?];
     let identities =
         observed.each_ref().map(|side| side.iter().map(|run| &run.summary.run).collect::<Vec<_>>());
-    let unlike = likeness::differences(&identities[0], &identities[1]);
-    if unlike.iter().any(|found| !options.allowed.contains(&found.key)) {
-        return Err(CompareError::Unlike(unlike));
-    }
+    let likeness =
+        identities.each_ref().map(|side| side.iter().map(|run| Likeness::of(run)).collect::<Vec<_>>());
+    let unlike = differences(&likeness[0], &likeness[1], &options.allowed)?;
     let changed = likeness::changes(&identities[0], &identities[1]);
 
     let names = observed::shared_groups(&observed);
-    for class in options.fail_on.iter().filter_map(Rule::class) {
-        if !names.iter().any(|name| name == class) {
-            return Err(CompareError::NoClass { class: class.to_owned(), known: names.join(", ") });
-        }
-    }
+    classes_are_known(&options.fail_on, &names)?;
     let samples = observed.each_ref().map(|side| {
         names.iter().map(|name| side.iter().filter_map(|run| run.group(name).cloned()).collect()).collect()
     });
@@ -228,6 +229,35 @@ pub fn compare_runs(
     Ok(comparison)
 }
 
+/// Whether a run that is yet to be made can be compared with the runs of `base` when it has ended.
+///
+/// # Errors
+/// As [`compare_runs`] would have them, as far as `new` says.
+pub fn can_be_compared(base: &[PathBuf], new: &Likeness, rules: &[Rule]) -> Result<(), CompareError> {
+    let observed = observe_all(base)?;
+    let likeness: Vec<_> = observed.iter().map(|run| Likeness::of(&run.summary.run)).collect();
+    differences(&likeness, std::slice::from_ref(new), &[])?;
+    classes_are_known(rules, &observed::shared_groups(&[observed]))
+}
+
+/// In what the runs are unlike and may be.
+fn differences(
+    base: &[Likeness],
+    new: &[Likeness],
+    allowed: &[LikenessKey],
+) -> Result<Vec<Unlike>, CompareError> {
+    let (fine, refused): (Vec<_>, Vec<_>) =
+        likeness::differences(base, new).into_iter().partition(|found| allowed.contains(&found.key));
+    if refused.is_empty() { Ok(fine) } else { Err(CompareError::Unlike(refused)) }
+}
+
+fn classes_are_known(rules: &[Rule], groups: &[String]) -> Result<(), CompareError> {
+    let unknown = rules.iter().filter_map(Rule::class).find(|class| !groups.iter().any(|name| name == class));
+    unknown.map_or(Ok(()), |class| {
+        Err(CompareError::NoClass { class: class.to_owned(), known: groups.join(", ") })
+    })
+}
+
 /// The word of all figures together.
 fn verdict(groups: &[ComparedGroup]) -> Word {
     let words = || groups.iter().flat_map(|group| &group.figures).filter(|found| found.change.is_some());
@@ -244,41 +274,58 @@ fn verdict(groups: &[ComparedGroup]) -> Word {
 }
 
 fn observe_all(runs: &[PathBuf]) -> Result<Vec<Observed>, CompareError> {
-    let mut seen: Vec<PathBuf> = Vec::new();
-    let mut observed = Vec::new();
-    for run in runs {
-        let path = std::fs::canonicalize(run).unwrap_or_else(|_| run.clone());
-        if seen.contains(&path) {
-            return Err(CompareError::Twice(run.clone()));
-        }
-        seen.push(path);
-        observed.push(observe(run)?);
-    }
-    Ok(observed)
+    by_run(runs)?.iter().map(|directories| observe(directories)).collect()
 }
 
-fn observe(run: &Path) -> Result<Observed, CompareError> {
-    if let Some(tool) = imported_from(run) {
-        return Err(CompareError::Imported { run: run.to_owned(), tool });
+/// The directories of each run: those of a run in shards go together.
+fn by_run(directories: &[PathBuf]) -> Result<Vec<Vec<&Path>>, CompareError> {
+    let mut seen: Vec<PathBuf> = Vec::new();
+    let mut runs: Vec<(RunRecord, Vec<&Path>)> = Vec::new();
+    for directory in directories {
+        let path = std::fs::canonicalize(directory).unwrap_or_else(|_| directory.clone());
+        if seen.contains(&path) {
+            return Err(CompareError::Twice(directory.clone()));
+        }
+        seen.push(path);
+        if let Some(tool) = imported_from(directory) {
+            return Err(CompareError::Imported { run: directory.clone(), tool });
+        }
+        let record = RunDir::open(directory).and_then(|run| run.read_record()).map_err(AnalyzeError::from)?;
+        let same =
+            |known: &RunRecord| known.shard.is_part() && record.shard.is_part() && known.id == record.id;
+        match runs.iter_mut().find(|(known, _)| same(known)) {
+            Some((_, shards)) => shards.push(directory),
+            None => runs.push((record, vec![directory.as_path()])),
+        }
     }
-    let analysis = analyze(run, &Options::default())?;
+    for (RunRecord { shard, .. }, directories) in &runs {
+        if directories.len() < shard.count as usize {
+            let (run, Shard { index, count }) = (directories[0].to_owned(), *shard);
+            return Err(CompareError::Shard { run, index, count });
+        }
+    }
+    Ok(runs.into_iter().map(|(_, directories)| directories).collect())
+}
+
+fn observe(directories: &[&Path]) -> Result<Observed, CompareError> {
+    let analysis = analyze_runs(directories, &Options::default())?;
     let summary = &analysis.summary;
-    let shard = summary.run.shard;
-    if shard.count > 1 {
-        return Err(CompareError::Shard { run: run.to_owned(), index: shard.index, count: shard.count });
-    }
+    let run = match analysis.shards.as_slice() {
+        [] => analysis.run.path().to_owned(),
+        _ => analysis.run.path().with_file_name(analysis.name()),
+    };
     let what = match summary.run.state {
         RunState::Running => Some("still goes on"),
         RunState::Failed => Some("failed"),
         RunState::Complete | RunState::Interrupted => None,
     };
     if let Some(what) = what {
-        return Err(CompareError::Unfinished { run: run.to_owned(), what });
+        return Err(CompareError::Unfinished { run, what });
     }
     if summary.verdict == Verdict::Invalid {
         let failed = summary.validity.iter().filter(|check| check.result == ValidityResult::Invalid);
         let reasons = failed.map(|check| check.check.as_str()).collect::<Vec<_>>().join(", ");
-        return Err(CompareError::Invalid { run: run.to_owned(), reasons });
+        return Err(CompareError::Invalid { run, reasons });
     }
     Ok(Observed::of(&analysis))
 }

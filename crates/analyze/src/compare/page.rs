@@ -31,7 +31,7 @@ struct Page<'a> {
 struct RuleRow {
     rule: String,
     class: &'static str,
-    result: &'static str,
+    result: String,
 }
 
 struct GroupRows {
@@ -80,8 +80,8 @@ pub(super) fn render(comparison: &Comparison) -> Result<String, AnalyzeError> {
             .collect(),
     });
     let rules = comparison.rules.iter().map(|rule| {
-        let (class, result) = if rule.broken { ("bad", "✗ broken") } else { ("good", "✓ held") };
-        RuleRow { rule: rule.rule.clone(), class, result }
+        let (mark, class) = views::rule_mark(rule);
+        RuleRow { rule: rule.rule.clone(), class, result: format!("{mark} {}", rule.words()) }
     });
     let page = Page {
         verdict: comparison.verdict.text(),

@@ -1,11 +1,12 @@
 //! What makes a difference a failure: `p99(common) > 5%`.
 //!
-//! Grammar: `figure [ "(" class ")" ] ( ">" | "<" ) [ "+" | "-" ] number "%"`, the figures being those
-//! that are compared. Of `error_rate` and `recall` the number is percentage points.
+//! Grammar: `figure [ "(" class ")" ] ( ">" | ">=" | "<" | "<=" ) [ "+" | "-" ] number "%"`, the figures
+//! being those that are compared. Of `error_rate` and `recall` the number is percentage points.
 
 use std::str::FromStr;
 
 use serde::Serialize;
+use squall_core::target::Comparison;
 
 use super::observed::TOTAL;
 use crate::statistics::{ComparedGroup, Quantity};
@@ -16,8 +17,8 @@ pub struct Rule {
     text: String,
     quantity: Quantity,
     class: Option<String>,
-    /// Whether it is broken above the bound; else below.
-    above: bool,
+    /// Which differences are beyond the bound.
+    comparison: Comparison,
     percent: f64,
 }
 
@@ -35,7 +36,12 @@ impl FromStr for Rule {
     fn from_str(text: &str) -> Result<Self, RuleError> {
         let failed = |why: &str| RuleError { text: text.to_owned(), why: why.to_owned() };
         let at = text.find(['<', '>']).ok_or_else(|| failed("it has no < or >"))?;
-        let (left, right) = (text[..at].trim(), text[at + 1..].trim());
+        let (left, right) = (text[..at].trim(), &text[at..]);
+        // The longer signs first: each begins with a shorter one.
+        let signs = [Comparison::AtLeast, Comparison::AtMost, Comparison::Above, Comparison::Below];
+        let comparison = signs.into_iter().find(|comparison| right.starts_with(comparison.sign()));
+        let comparison = comparison.ok_or_else(|| failed("it has no < or >"))?;
+        let right = right[comparison.sign().len()..].trim();
         let (name, class) = match left.split_once('(') {
             None => (left, None),
             Some((name, rest)) => {
@@ -53,14 +59,20 @@ impl FromStr for Rule {
         if !percent.is_finite() {
             return Err(failed("its bound is not a number"));
         }
-        Ok(Self {
-            text: text.trim().to_owned(),
-            quantity,
-            class,
-            above: text[at..].starts_with('>'),
-            percent,
-        })
+        Ok(Self { text: text.trim().to_owned(), quantity, class, comparison, percent })
     }
+}
+
+/// What a rule comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RuleOutcome {
+    /// There is no difference beyond the bound that is not chance.
+    Held,
+    /// There is one.
+    Broken,
+    /// The rows do not say.
+    Unknown,
 }
 
 /// A rule held against a comparison.
@@ -70,21 +82,50 @@ pub struct RuleResult {
     pub rule: String,
     /// The difference that was found, in per cent or points; null where it is not known.
     pub change: Option<f64>,
-    /// Whether it is broken: the difference is beyond the bound, and it is one.
+    /// What it comes to.
+    pub outcome: RuleOutcome,
+    /// Whether it fails the comparison: it is broken, or it cannot be known though the base has the figure.
     pub broken: bool,
 }
 
+impl RuleResult {
+    /// How it reads beside its rule.
+    pub(super) fn words(&self) -> &'static str {
+        match (self.outcome, self.broken) {
+            (RuleOutcome::Held, _) => "held",
+            (RuleOutcome::Broken, _) => "broken",
+            (RuleOutcome::Unknown, true) => {
+                "not known, which counts as broken: the base has the figure, and the rows do not say how it changed"
+            }
+            (RuleOutcome::Unknown, false) => "not known: the base does not have the figure",
+        }
+    }
+}
+
 impl Rule {
-    /// A difference breaks a rule when it is beyond the bound and not by chance.
+    /// A difference breaks a rule when it is beyond the bound and not by chance. A figure that the base
+    /// has and that is then lost breaks it, too: nobody shall be told that all is well.
     pub(super) fn hold(&self, groups: &[ComparedGroup]) -> RuleResult {
         let name = self.class.as_deref().unwrap_or(TOTAL);
         let group = groups.iter().find(|group| group.name == name);
         let found = group.and_then(|group| group.figures.iter().find(|found| found.figure == self.quantity));
         let change = found.and_then(|found| found.change);
-        let beyond = change
-            .is_some_and(|change| if self.above { change > self.percent } else { change < self.percent });
-        let broken = beyond && found.is_some_and(|found| found.discovered);
-        RuleResult { rule: self.text.clone(), change, broken }
+        let outcome = match change {
+            None => RuleOutcome::Unknown,
+            Some(change)
+                if self.comparison.holds(change, self.percent)
+                    && found.is_some_and(|found| found.discovered) =>
+            {
+                RuleOutcome::Broken
+            }
+            Some(_) => RuleOutcome::Held,
+        };
+        let broken = match outcome {
+            RuleOutcome::Held => false,
+            RuleOutcome::Broken => true,
+            RuleOutcome::Unknown => found.is_some_and(|found| found.base.is_some()),
+        };
+        RuleResult { rule: self.text.clone(), change, outcome, broken }
     }
 
     /// The class that it names.
@@ -100,9 +141,19 @@ mod tests {
     #[test]
     fn rules_read_like_targets() {
         let rule: Rule = "p99( common ) > 5%".parse().unwrap();
-        assert_eq!((rule.quantity, rule.class(), rule.above), (Quantity::P99, Some("common"), true));
+        assert_eq!((rule.quantity, rule.class()), (Quantity::P99, Some("common")));
         let fall: Rule = "qps<-2.5 %".parse().unwrap();
-        assert!(!fall.above && (fall.percent + 2.5).abs() < 1e-12);
+        assert!((fall.percent + 2.5).abs() < 1e-12);
+        for (text, comparison, percent) in [
+            ("p99 > 5%", Comparison::Above, 5.0),
+            ("p99 >= 5%", Comparison::AtLeast, 5.0),
+            ("p99>=+5%", Comparison::AtLeast, 5.0),
+            ("qps < -3%", Comparison::Below, -3.0),
+            ("qps<=-3%", Comparison::AtMost, -3.0),
+        ] {
+            let rule: Rule = text.parse().unwrap();
+            assert_eq!((rule.comparison, rule.percent), (comparison, percent), "{text}");
+        }
         for (text, part) in [
             ("p99 5%", "no < or >"),
             ("p98 > 5%", "`p98` is not compared"),
@@ -110,6 +161,8 @@ mod tests {
             ("p99 > five%", "not a number"),
             ("p99() > 5%", "parentheses"),
             ("p99 > NaN%", "not a number"),
+            ("p99 => 5%", "`p99 =` is not compared"),
+            ("p99 >", "per cent"),
         ] {
             let error = text.parse::<Rule>().unwrap_err().to_string();
             assert!(error.contains(part), "{text}: {error}");

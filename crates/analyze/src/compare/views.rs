@@ -1,9 +1,13 @@
 //! A comparison in words: the sentence, the terminal's table and Markdown for a pull request.
 
+use squall_core::summary::RunIdentity;
+
 use super::observed::TOTAL;
-use super::{Comparison, Method, Side};
+use super::rule::RuleOutcome;
+use super::{Comparison, Method, RuleResult, Side};
+use crate::markdown::{cell, inline, span};
 use crate::number::{DASH, decimal, fixed, percent};
-use crate::statistics::{Compared, More, Quantity, Word};
+use crate::statistics::{Compared, More, Quantity, SHORTEST_MEASURED_S, Word};
 
 /// Most regressions and improvements that the sentence names.
 const NAMED: usize = 3;
@@ -42,11 +46,31 @@ pub(super) fn sentence(comparison: &Comparison) -> String {
             format!("same: every difference lies within ±{margin}% (±0.1 points of errors, ±0.5 of recall).")
         }
         Word::Unclear => {
-            let unclear = of(Word::Unclear).iter().filter(|(_, figure)| figure.change.is_some()).count();
-            format!(
-                "unclear: nothing is shown to differ, but {unclear} figures vary too much to be called the same."
-            )
+            match of(Word::Unclear).iter().filter(|(_, figure)| figure.change.is_some()).count() {
+                0 => format!("unclear: {}.", nothing_known(comparison)),
+                1 => {
+                    "unclear: nothing is shown to differ, but 1 figure varies too much to be called the same."
+                        .to_owned()
+                }
+                unclear => format!(
+                    "unclear: nothing is shown to differ, but {unclear} figures vary too much to be called the same."
+                ),
+            }
         }
+    }
+}
+
+/// Why no difference is known.
+fn nothing_known(comparison: &Comparison) -> String {
+    let measured = [&comparison.base, &comparison.new].into_iter().flat_map(|side| &side.measured_s);
+    let shortest = measured.copied().fold(f64::INFINITY, f64::min);
+    if comparison.method == Method::WithinRuns && shortest < SHORTEST_MEASURED_S {
+        format!(
+            "the runs are too short to tell how far chance moves them ({} s measured, {SHORTEST_MEASURED_S} s are the least)",
+            fixed(shortest, 1)
+        )
+    } else {
+        "there is no figure that both sides have".to_owned()
     }
 }
 
@@ -65,8 +89,16 @@ pub(super) fn notes(comparison: &Comparison) -> Vec<String> {
         ),
         Method::BetweenRuns => {}
     }
-    let interrupted = [&comparison.base, &comparison.new].into_iter().flat_map(|side| &side.runs);
-    for run in interrupted.filter(|run| run.state == squall_core::run_record::RunState::Interrupted) {
+    let runs = || [&comparison.base, &comparison.new].into_iter().flat_map(|side| &side.runs);
+    let unknown = |of: fn(&RunIdentity) -> bool| runs().all(of);
+    let both =
+        [("dataset", unknown(|run| run.dataset.is_none())), ("index", unknown(|run| run.index.is_none()))];
+    for (what, _) in both.into_iter().filter(|(_, unknown)| *unknown) {
+        notes.push(format!(
+            "The {what} is not known on either side, so that it was the same is taken for granted and not checked."
+        ));
+    }
+    for run in runs().filter(|run| run.state == squall_core::run_record::RunState::Interrupted) {
         notes.push(format!("{} was interrupted: only what it measured until then is compared.", run.id));
     }
     notes
@@ -128,7 +160,10 @@ pub(super) fn verdict(figure: &Compared) -> String {
     match figure.more {
         Some(More::Seconds(seconds)) => format!("{word}: {} a side would decide", length(seconds)),
         Some(More::Runs(runs)) => format!("{word}: {runs} runs a side would decide"),
-        None => format!("{word}: no length worth running would decide"),
+        None if [figure.low, figure.high].into_iter().flatten().any(f64::is_infinite) => {
+            format!("{word}: too few rows to bound it, run longer")
+        }
+        None => format!("{word}: a hundred times as much would not decide"),
     }
 }
 
@@ -139,6 +174,15 @@ fn length(seconds: f64) -> String {
         format!("{:.0} min", (seconds / 60.0).ceil())
     } else {
         format!("{:.0} h", (seconds / 3_600.0).ceil())
+    }
+}
+
+/// The mark of a rule, and the class of its colour.
+pub(super) fn rule_mark(rule: &RuleResult) -> (&'static str, &'static str) {
+    match (rule.outcome, rule.broken) {
+        (_, true) => ("✗", "bad"),
+        (RuleOutcome::Unknown, false) => (DASH, "faint"),
+        (_, false) => ("✓", "good"),
     }
 }
 
@@ -198,8 +242,7 @@ pub fn text(comparison: &Comparison) -> String {
     lines.push(format!("Method: {}; false discoveries held at 5%", method(comparison)));
     lines.extend(comparison.notes.iter().map(|note| format!("Note: {note}")));
     for rule in &comparison.rules {
-        let mark = if rule.broken { "✗ broken" } else { "✓ held" };
-        lines.push(format!("Rule: {}: {mark}", rule.rule));
+        lines.push(format!("Rule: {}: {} {}", rule.rule, rule_mark(rule).0, rule.words()));
     }
     lines.push(format!("Verdict: {}", comparison.sentence));
     lines.join("\n") + "\n"
@@ -207,20 +250,46 @@ pub fn text(comparison: &Comparison) -> String {
 
 /// The comparison for a pull request: under 60 lines.
 pub(super) fn markdown(comparison: &Comparison) -> String {
+    markdown_lines(comparison, 59).join("\n") + "\n"
+}
+
+/// As Markdown, in at most so many lines (from 24 on): what does not fit is counted.
+pub(crate) fn markdown_lines(comparison: &Comparison, room: usize) -> Vec<String> {
     const MOST_ROWS: usize = 24;
+    const FEWEST_ROWS: usize = 8;
     let mark = |word: Word| match word {
         Word::Regressed => "❌ ",
         Word::Improved => "✅ ",
         Word::Same | Word::Unclear => "",
     };
     let mut lines = vec![
-        format!("**{}{}**", mark(comparison.verdict), escaped(&comparison.sentence)),
+        format!("**{}{}**", mark(comparison.verdict), inline(&comparison.sentence)),
         String::new(),
-        format!("Base `{}`, new `{}`.", code(&names(&comparison.base)), code(&names(&comparison.new))),
+        format!("Base {}, new {}.", span(&names(&comparison.base)), span(&names(&comparison.new))),
         String::new(),
         "| class | figure | base | new | change | 95% interval | |".to_owned(),
         "|---|---|--:|--:|--:|--:|---|".to_owned(),
     ];
+    let rules = comparison.rules.iter().map(|rule| {
+        let mark = if rule.broken { "❌" } else { "✅" };
+        format!("- Rule {}: {mark} {}", span(&rule.rule), rule.words())
+    });
+    let unlike = comparison
+        .unlike
+        .iter()
+        .map(|unlike| format!("- Unlike, as allowed: {}", inline(&unlike.to_string())));
+    let changed = comparison.changed.iter().map(|found| {
+        format!("- Changed: {}: {} → {}", inline(&found.what), inline(&found.base), inline(&found.new))
+    });
+    let notes = comparison.notes.iter().map(|note| format!("- {}", inline(note)));
+    let mut beside: Vec<String> = rules.chain(unlike).chain(changed).chain(notes).collect();
+    // Beside the head, an empty line and the method's, with a line that counts the rest.
+    let most_beside = room.saturating_sub(lines.len() + FEWEST_ROWS + 5).clamp(2, 24);
+    if beside.len() > most_beside {
+        let more = beside.len() - most_beside;
+        beside.truncate(most_beside);
+        beside.push(format!("- {more} more lines of this kind are in the report."));
+    }
     // All of the total, and of the classes what is worth a look.
     let rows = comparison.groups.iter().enumerate().flat_map(|(at, group)| {
         let worth =
@@ -231,7 +300,7 @@ pub(super) fn markdown(comparison: &Comparison) -> String {
         .map(|(group, figure)| {
             format!(
                 "| {} | {} | {} | {} | {} | {} | {}{} |",
-                escaped(group),
+                cell(group),
                 figure.figure.title(),
                 value(figure.figure, figure.base),
                 value(figure.figure, figure.new),
@@ -242,38 +311,15 @@ pub(super) fn markdown(comparison: &Comparison) -> String {
             )
         })
         .collect();
-    lines.extend(rows.iter().take(MOST_ROWS).cloned());
-    if rows.len() > MOST_ROWS {
-        lines.push(format!("\n{} more rows are in the report.", rows.len() - MOST_ROWS));
+    let most_rows = room.saturating_sub(lines.len() + beside.len() + 4).clamp(FEWEST_ROWS, MOST_ROWS);
+    lines.extend(rows.iter().take(most_rows).cloned());
+    if rows.len() > most_rows {
+        lines.extend([String::new(), format!("{} more rows are in the report.", rows.len() - most_rows)]);
     }
     lines.push(String::new());
-    let changed = comparison.changed.iter().take(8);
-    lines.extend(changed.map(|found| {
-        format!("- Changed: {}: {} → {}", escaped(&found.what), escaped(&found.base), escaped(&found.new))
-    }));
-    lines.extend(comparison.rules.iter().take(8).map(|rule| {
-        format!("- Rule `{}`: {}", code(&rule.rule), if rule.broken { "❌ broken" } else { "✅ held" })
-    }));
-    lines.extend(comparison.notes.iter().take(4).map(|note| format!("- {}", escaped(note))));
+    lines.extend(beside);
     lines.push(format!("- Times in ms. {}; false discoveries held at 5%.", method(comparison)));
-    lines.join("\n") + "\n"
-}
-
-/// Text without a meaning in Markdown's tables.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        if "\\`*_[]<>|#".contains(c) {
-            escaped.push('\\');
-        }
-        escaped.push(if c.is_control() { ' ' } else { c });
-    }
-    escaped
-}
-
-/// Text that cannot end a piece of code.
-fn code(text: &str) -> String {
-    text.replace(['`', '\n'], "'")
+    lines
 }
 
 #[cfg(test)]
@@ -285,5 +331,29 @@ mod tests {
         assert_eq!(between(-2.5, 16.2), "[-2.5, +16.2]");
         assert_eq!(between(f64::NEG_INFINITY, 16.2), "[no bound, +16.2]");
         assert_eq!(between(0.5, f64::INFINITY), "[+0.50, no bound]");
+    }
+
+    #[test]
+    fn what_is_unclear_says_what_would_decide_it() {
+        let unclear = |high: f64, more: Option<More>| {
+            verdict(&Compared {
+                figure: Quantity::P99,
+                base: Some(10.0),
+                new: Some(11.0),
+                unit: "percent",
+                change: Some(10.0),
+                low: Some(-3.0),
+                high: Some(high),
+                p_value: Some(0.2),
+                word: Word::Unclear,
+                word_alone: Word::Unclear,
+                more,
+                discovered: false,
+            })
+        };
+        assert_eq!(unclear(20.0, Some(More::Seconds(150.0))), "unclear: 3 min a side would decide");
+        assert_eq!(unclear(20.0, Some(More::Runs(7))), "unclear: 7 runs a side would decide");
+        assert_eq!(unclear(900.0, None), "unclear: a hundred times as much would not decide");
+        assert_eq!(unclear(f64::INFINITY, None), "unclear: too few rows to bound it, run longer");
     }
 }

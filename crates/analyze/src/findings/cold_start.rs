@@ -16,7 +16,7 @@ const SLOWER: f64 = 1.5;
 const LONGEST: f64 = 1.0 / 3.0;
 
 pub(super) fn find(facts: &Facts<'_>) -> Option<Finding> {
-    let windows = facts.windows;
+    let windows = of_the_first_stage(facts);
     let known: Vec<f64> = windows.iter().filter_map(|window| window.p95_ms).collect();
     if known.len() < FEWEST || known.len() < windows.len() {
         return None;
@@ -40,7 +40,7 @@ pub(super) fn find(facts: &Facts<'_>) -> Option<Finding> {
     let end_ns = beginning[length - 1].to_ns;
     let length_s = ((end_ns - first.from_ns) as f64 / 1e9).ceil().max(1.0);
     let requests: u64 = beginning.iter().map(|window| window.requests).sum();
-    let all: u64 = windows.iter().map(|window| window.requests).sum();
+    let all: u64 = facts.windows.iter().map(|window| window.requests).sum();
     let duration = format_duration(std::time::Duration::from_secs(length_s as u64));
     Some(Finding {
         kind: FindingKind::ColdStart,
@@ -67,4 +67,11 @@ pub(super) fn find(facts: &Facts<'_>) -> Option<Finding> {
             "Caches and segments were cold. Leave it out with --warm-up {duration} (or --warm-up auto) if a server that has been running is meant; keep it if restarts matter."
         ),
     })
+}
+
+/// The windows of the first measured stage: behind it the load may be another.
+fn of_the_first_stage<'a>(facts: &Facts<'a>) -> &'a [Window] {
+    let end_ns = facts.measured_stages().first().map_or(i64::MAX, |stage| stage.to_ns);
+    let count = facts.windows.partition_point(|window| window.to_ns <= end_ns);
+    if facts.is_load_steady() { facts.windows } else { &facts.windows[..count] }
 }

@@ -12,6 +12,8 @@ const SHORTEST_S: f64 = 600.0;
 const LONG_S: f64 = 1_800.0;
 /// P value under which a slope is claimed: three series of every long run are looked at.
 const CLAIMED: f64 = 1e-3;
+/// P value from which it is said that there is none; in between neither is.
+const DENIED: f64 = 0.05;
 
 /// A figure over time that may drift.
 struct Series {
@@ -31,49 +33,86 @@ pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
         return Vec::new();
     }
     let hours = length_s / 3_600.0;
-    let (mut findings, mut calm) = (Vec::new(), Vec::new());
+    let (mut findings, mut calm, mut uncertain) = (Vec::new(), Vec::new(), Vec::new());
     for series in series(facts) {
         let Some(slope) = slope(&series.points) else { continue };
-        let over_run = slope.estimate * hours;
-        let excludes_zero = slope.low > 0.0 || slope.high < 0.0;
-        if slope.p_value < CLAIMED && excludes_zero && over_run.abs() >= series.least {
+        let certain = slope.p_value < CLAIMED && excludes_zero(slope);
+        if certain && (slope.estimate * hours).abs() >= series.least {
             findings.push(claimed(&series, slope, hours));
-        } else {
+        } else if certain || (slope.p_value >= DENIED && !excludes_zero(slope)) {
             let most = slope.low.abs().max(slope.high.abs());
             calm.push(format!("{}: |slope| < {} {}/h", series.name, rounded_up(most), series.unit));
+        } else {
+            uncertain.push(format!(
+                "{} {} (P value {:.3})",
+                series.name,
+                moves(&series, slope),
+                slope.p_value
+            ));
         }
     }
-    if length_s >= LONG_S && !calm.is_empty() {
-        let rest = if findings.is_empty() { "" } else { " otherwise" };
-        findings.push(Finding {
-            kind: FindingKind::Drift,
-            problem: false,
-            statement: format!("No drift{rest} over {} h: {}.", tenths(hours), calm.join("; ")),
-            evidence: vec![
-                "The bounds are the ends of the robust slopes' 95% intervals (Theil and Sen).".to_owned(),
-            ],
-            advice: String::new(),
-        });
+    if length_s >= LONG_S {
+        let rest = if findings.is_empty() && uncertain.is_empty() { "" } else { " otherwise" };
+        findings.extend(none_claimed(&calm, &uncertain, rest, hours));
     }
     findings
 }
 
+/// What is said of the series that no drift is claimed for.
+fn none_claimed(calm: &[String], uncertain: &[String], rest: &str, hours: f64) -> Option<Finding> {
+    let mut said = Vec::new();
+    if !uncertain.is_empty() {
+        said.push(format!(
+            "Over {} h it is not certain whether anything drifts: {}.",
+            tenths(hours),
+            uncertain.join("; ")
+        ));
+    }
+    if !calm.is_empty() {
+        said.push(format!("No drift{rest} over {} h: {}.", tenths(hours), calm.join("; ")));
+    }
+    (!said.is_empty()).then(|| Finding {
+        kind: FindingKind::Drift,
+        problem: false,
+        statement: said.join(" "),
+        evidence: vec![
+            "The bounds are the ends of the robust slopes' 95% intervals (Theil and Sen).".to_owned(),
+        ],
+        advice: if uncertain.is_empty() {
+            String::new()
+        } else {
+            "A run twice as long would tell.".to_owned()
+        },
+    })
+}
+
+fn excludes_zero(slope: Slope) -> bool {
+    slope.low > 0.0 || slope.high < 0.0
+}
+
+/// As in `grows 12 MB/h [10, 14]`.
+fn moves(series: &Series, slope: Slope) -> String {
+    let grows = slope.estimate > 0.0;
+    let (low, high) = if grows { (slope.low, slope.high) } else { (-slope.high, -slope.low) };
+    format!(
+        "{} {} {}/h [{}, {}]",
+        if grows { "grows" } else { "falls" },
+        rounded(slope.estimate.abs()),
+        series.unit,
+        rounded(low),
+        rounded(high)
+    )
+}
+
 fn claimed(series: &Series, slope: Slope, hours: f64) -> Finding {
     let grows = slope.estimate > 0.0;
-    let (name, unit) = (series.name, series.unit);
-    let verb = if grows { "grows" } else { "falls" };
-    let (low, high) = if grows { (slope.low, slope.high) } else { (-slope.high, -slope.low) };
+    let unit = series.unit;
     let level = |points: &[(f64, f64)]| median(points.iter().map(|(_, value)| *value)).unwrap_or_default();
     let tenth = (series.points.len() / 10).max(1);
     Finding {
         kind: FindingKind::Drift,
         problem: grows,
-        statement: format!(
-            "{name} {verb} {} {unit}/h [{}, {}].",
-            rounded(slope.estimate.abs()),
-            rounded(low),
-            rounded(high)
-        ),
+        statement: format!("{} {}.", series.name, moves(series, slope)),
         evidence: vec![
             format!(
                 "{} {unit} in the first tenth of the {} h measured, {} {unit} in the last.",
@@ -109,7 +148,7 @@ fn series(facts: &Facts<'_>) -> Vec<Series> {
     let memory = facts.server.get(ServerFigure::Memory).map(|series| thinned(facts, series.known()));
     let level = median(p99.iter().map(|(_, ms)| *ms)).unwrap_or_default();
     let mut all = Vec::new();
-    if steady(facts) {
+    if facts.is_load_steady() {
         all.push(Series {
             name: "P99",
             unit: "ms",
@@ -137,17 +176,6 @@ fn series(facts: &Facts<'_>) -> Vec<Series> {
         });
     }
     all
-}
-
-/// Whether the load is the same all the time: latency that follows the load is no drift.
-fn steady(facts: &Facts<'_>) -> bool {
-    let stages = crate::spans::placed_stages(facts.plan);
-    let mut rates = stages
-        .iter()
-        .filter(|stage| !facts.spans.within(stage.from_ns, stage.to_ns).is_empty())
-        .flat_map(|stage| [stage.from_rate, stage.to_rate]);
-    let first = rates.next().unwrap_or(0.0);
-    rates.all(|rate| (rate - first).abs() <= 0.01 * first.max(1.0))
 }
 
 /// At most 240 medians of the measured points, megabytes by hours.

@@ -3,7 +3,7 @@
 
 use squall_core::plan::{Load, ThinkTime};
 use squall_core::schedule::StageKind;
-use squall_core::summary::{Finding, FindingKind, ValidityResult};
+use squall_core::summary::{Finding, FindingKind, ValidityCheck, ValidityResult};
 use squall_core::target::Figure;
 use squall_core::units::format_duration;
 
@@ -25,14 +25,18 @@ const BY_FAILURES: f64 = 0.5;
 
 pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
     let missed = missed(facts);
-    let saturated = saturated(facts);
+    let failed = failed_of_its_own(facts);
+    // A generator that fell behind looks just like a server that did.
+    let saturated = if failed.is_empty() { saturated(facts) } else { None };
     if missed.is_none() && saturated.is_none() {
         return Vec::new();
     }
     let lower = missed.and_then(|judged| plan_is_lower(facts, judged));
     if lower.is_none() {
-        if let Some(found) = missed.and_then(|judged| generator(facts, judged)) {
-            return vec![found];
+        if let Some(judged) = missed
+            && !failed.is_empty()
+        {
+            return vec![generator(judged, &failed)];
         }
         if let Some(found) = missed.and_then(|judged| failures(facts, judged)) {
             return vec![found];
@@ -69,18 +73,22 @@ fn asked_and_found(judged: &JudgedTarget) -> String {
     }
 }
 
-fn generator(facts: &Facts<'_>, judged: &JudgedTarget) -> Option<Finding> {
+/// The checks of the generator itself that it failed.
+fn failed_of_its_own<'a>(facts: &Facts<'a>) -> Vec<&'a ValidityCheck> {
     const OWN: [&str; 7] =
         ["lag", "worker_busy", "run_queue", "steal", "throttled", "due_not_sent", "flow_control"];
     let failed = facts.checks.iter().filter(|check| check.result == ValidityResult::Invalid);
-    let failed: Vec<_> = failed.filter(|check| OWN.contains(&check.check.as_str())).collect();
-    (!failed.is_empty()).then(|| Finding {
+    failed.filter(|check| OWN.contains(&check.check.as_str())).collect()
+}
+
+fn generator(judged: &JudgedTarget, failed: &[&ValidityCheck]) -> Finding {
+    Finding {
         kind: FindingKind::LowRate,
         problem: true,
         statement: format!("{}, and the generator was the limit.", asked_and_found(judged)),
         evidence: failed.iter().map(|check| check.message.clone()).collect(),
         advice: "Say nothing of the server by this run: give the generator more cores or another host, or share the load with --shard.".to_owned(),
-    })
+    }
 }
 
 fn failures(facts: &Facts<'_>, judged: &JudgedTarget) -> Option<Finding> {

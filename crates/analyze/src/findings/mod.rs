@@ -24,7 +24,7 @@ use crate::number::{decimal, thousands};
 use crate::series::Series;
 use crate::server_view::ServerView;
 use crate::slowest::Slowest;
-use crate::spans::Spans;
+use crate::spans::{PlacedStage, Spans, placed_stages};
 use crate::windows::Window;
 
 /// All figures that findings are made from.
@@ -59,6 +59,21 @@ impl<'a> Facts<'a> {
         targets.iter().filter(move |judged| {
             judged.result.binding || !targets.iter().any(|other| other.result.binding && same(judged, other))
         })
+    }
+
+    /// The stages of which something is measured, in the order of time.
+    fn measured_stages(&self) -> Vec<PlacedStage> {
+        let mut stages = placed_stages(self.plan);
+        stages.retain(|stage| !self.spans.within(stage.from_ns, stage.to_ns).is_empty());
+        stages
+    }
+
+    /// Whether the load is the same all the time: latency that follows the load is no finding.
+    fn is_load_steady(&self) -> bool {
+        let stages = self.measured_stages();
+        let mut rates = stages.iter().flat_map(|stage| [stage.from_rate, stage.to_rate]);
+        let first = rates.next().unwrap_or(0.0);
+        rates.all(|rate| (rate - first).abs() <= 0.01 * first.max(1.0))
     }
 }
 

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use squall_core::summary::{Figures, LatencyFigures};
 
 use super::{Found, ImportError, ImportOptions, Imported, Table, file_name, modified, store};
@@ -44,11 +44,13 @@ pub fn k6(file: &Path, options: &ImportOptions) -> Result<Imported, ImportError>
     // By metric and class; which metric counts is known when all lines are read.
     let mut found: BTreeMap<(usize, String), Samples> = BTreeMap::new();
     let mut span: Option<(DateTime<Utc>, DateTime<Utc>)> = None;
+    let mut finest = TimeDelta::seconds(1);
     table.rows(|row| {
         let Some(metric) = DURATIONS.iter().position(|name| Some(*name) == row.get(columns.metric)) else {
             return Ok(());
         };
-        let time = columns.time(row)?;
+        let (time, unit) = columns.time(row)?;
+        finest = finest.min(unit);
         let (first, last) = span.unwrap_or((time, time));
         span = Some((first.min(time), last.max(time)));
         let samples = found.entry((metric, columns.class(row))).or_default();
@@ -63,8 +65,8 @@ pub fn k6(file: &Path, options: &ImportOptions) -> Result<Imported, ImportError>
         return Err(nothing);
     };
     found.retain(|(kind, _), _| *kind == metric);
-    // Times are whole seconds: the last one is measured, too.
-    let length_s = ((last - first).as_seconds_f64()).max(1.0);
+    // A time names the unit that it is counted in: the last second is measured, too.
+    let length_s = (last - first + finest).as_seconds_f64().max(1.0);
     let sorted: BTreeMap<String, (Sorted, u64)> = found
         .into_iter()
         .map(|((_, class), samples)| (class, (samples.times.sort(), samples.failures)))
@@ -129,16 +131,25 @@ impl Columns {
         self.others[at].and_then(|column| row.get(column)).unwrap_or_default()
     }
 
-    /// `K6_CSV_TIME_FORMAT`: seconds since 1970, milli-, micro-, nanoseconds, or RFC 3339.
-    fn time(&self, row: &csv::StringRecord) -> Result<DateTime<Utc>, String> {
+    /// `K6_CSV_TIME_FORMAT`: seconds since 1970, milli-, micro-, nanoseconds, or RFC 3339; and the unit
+    /// that it is counted in.
+    fn time(&self, row: &csv::StringRecord) -> Result<(DateTime<Utc>, TimeDelta), String> {
         let text = row.get(self.timestamp).unwrap_or_default();
         let counted = text.parse::<i64>().ok().and_then(|number| match number.unsigned_abs() {
-            0..100_000_000_000 => DateTime::from_timestamp(number, 0),
-            100_000_000_000..100_000_000_000_000 => DateTime::from_timestamp_millis(number),
-            100_000_000_000_000..100_000_000_000_000_000 => DateTime::from_timestamp_micros(number),
-            _ => Some(DateTime::from_timestamp_nanos(number)),
+            0..100_000_000_000 => Some((DateTime::from_timestamp(number, 0)?, TimeDelta::seconds(1))),
+            100_000_000_000..100_000_000_000_000 => {
+                Some((DateTime::from_timestamp_millis(number)?, TimeDelta::milliseconds(1)))
+            }
+            100_000_000_000_000..100_000_000_000_000_000 => {
+                Some((DateTime::from_timestamp_micros(number)?, TimeDelta::microseconds(1)))
+            }
+            _ => Some((DateTime::from_timestamp_nanos(number), TimeDelta::nanoseconds(1))),
         });
-        let written = || DateTime::parse_from_rfc3339(text).ok().map(|time| time.with_timezone(&Utc));
+        let written = || {
+            let time = DateTime::parse_from_rfc3339(text).ok()?.with_timezone(&Utc);
+            let unit = if text.contains('.') { TimeDelta::nanoseconds(1) } else { TimeDelta::seconds(1) };
+            Some((time, unit))
+        };
         counted.or_else(written).ok_or_else(|| format!("`{text}` is not a time"))
     }
 

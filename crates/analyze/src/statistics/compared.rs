@@ -169,7 +169,8 @@ pub struct Compared {
     pub word: Word,
     /// What it would amount to on its own.
     pub word_alone: Word,
-    /// What an unclear difference would need; null where a hundred times as much would not do.
+    /// What an unclear difference would need; null where a hundred times as much would not do, and where
+    /// the interval has no end, so that nothing says how much would.
     pub more: Option<More>,
     /// Whether it is a difference at all, however small.
     #[serde(skip)]
@@ -405,5 +406,35 @@ mod tests {
         let mean = compare(&[group], MARGIN).remove(0).figures.remove(1);
         assert_eq!(mean.word, Word::Unclear);
         assert!(matches!(mean.more, Some(More::Runs(4..=100))), "{mean:?}");
+    }
+
+    /// A run of that length at 100/s whose level wanders from slice to slice.
+    fn wandering(seconds: u32, factor: f64, seed: u64) -> Sample {
+        use rand::{RngExt, SeedableRng};
+
+        use super::super::slices;
+
+        let mut rng = rand::rngs::StdRng::seed_from_u64(seed);
+        let count = slices(f64::from(seconds)) as u32;
+        let levels: Vec<f64> = (0..count).map(|_| factor * rng.random_range(5.0..15.0)).collect();
+        let requests = (0..seconds * 100).map(|at| {
+            let slice = at * count / (seconds * 100);
+            let ms = levels[slice as usize] * rng.random_range(0.9..1.1);
+            Request { slice, response_ns: Some((ms * 1e6) as i64), recall: None }
+        });
+        Sample::new(vec![0; count as usize], f64::from(seconds), requests.collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn what_is_unclear_says_how_long_a_run_would_decide_it() {
+        let short = only(&wandering(20, 1.0, 1), &wandering(20, 0.98, 2)).remove(1);
+        let Some(More::Seconds(seconds)) = short.more else { panic!("{short:?}") };
+        assert_eq!(short.word, Word::Unclear);
+        // A half interval that is n times too wide needs n² as long.
+        let log = |percent: Option<f64>| (percent.unwrap() / 100.0).ln_1p();
+        let half = (log(short.high) - log(short.low)) / 2.0;
+        let wanted = log(short.change).abs().max(0.05_f64.ln_1p() - log(short.change).abs());
+        assert_eq!(seconds, ((half / wanted).powi(2).max(1.5) * 20.0).ceil());
+        assert!((30.0..=2_000.0).contains(&seconds), "{seconds}");
     }
 }

@@ -16,7 +16,7 @@
 use std::f64::consts::PI;
 
 /// Slices below which a series says too little of its own wandering.
-const FEWEST: usize = 16;
+pub(crate) const FEWEST: usize = 16;
 
 /// An estimate's variance and how well it is known.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -25,4 +25,4 @@ pub(crate) use compared::shift;
 pub use compared::{Compared, ComparedGroup, Group, MARGIN, More, Quantity, compare};
 pub use difference::Word;
 pub use edivisive::{Change, changes};
-pub use sample::{Request, Sample, slices};
+pub use sample::{Request, SHORTEST_MEASURED_S, Sample, slices};

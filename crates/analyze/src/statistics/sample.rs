@@ -1,5 +1,7 @@
 //! The requests of one class in one run, as the statistics want them: by slice of measured time.
 
+use super::long_run::FEWEST;
+
 /// One run's requests of one class, or of all.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Sample {
@@ -41,6 +43,9 @@ pub struct Request {
 const MOST_SLICES: f64 = 300.0;
 /// Shortest slice in seconds.
 const SHORTEST_S: f64 = 0.2;
+
+/// Measured seconds below which a single run says too little of its own wandering to be judged.
+pub const SHORTEST_MEASURED_S: f64 = FEWEST as f64 * SHORTEST_S;
 
 /// Into how many slices so many seconds are cut.
 pub fn slices(length_s: f64) -> usize {

@@ -7,10 +7,7 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Metric, TrendRun};
-
-/// A change is where the data put it, a few runs to either side: so far is it the accepted one.
-const NEAR: usize = 3;
+use super::{Metric, NEAR, TrendRun};
 
 /// One accepted change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,12 +91,24 @@ pub fn accept(path: &Path, change: Accepted) -> Result<(), AcceptedError> {
     })
 }
 
-/// Whether a change of `metric` at run `at` is accepted.
-pub(super) fn lists(accepted: &[Accepted], metric: &Metric, at: usize, runs: &[TrendRun]) -> bool {
+/// An accepted change of a series, with the start of its run.
+#[derive(Clone, Debug)]
+pub(super) struct PlacedAccepted {
+    pub(super) change: Accepted,
+    pub(super) started: DateTime<Utc>,
+}
+
+/// Whether a change of `metric` at run `at` is accepted: one within a few runs of it is. The accepted run
+/// need not be among `runs`, for filters may have left it out; its place is where it started.
+pub(super) fn lists(accepted: &[PlacedAccepted], metric: &Metric, at: usize, runs: &[TrendRun]) -> bool {
     let name = metric.to_string();
-    accepted.iter().any(|accepted| {
-        let near = runs.iter().position(|run| run.directory == accepted.run);
-        near.is_some_and(|place| place.abs_diff(at) <= NEAR)
-            && accepted.metric.as_ref().is_none_or(|metric| *metric == name)
+    accepted.iter().any(|PlacedAccepted { change, started }| {
+        let place = runs
+            .iter()
+            .position(|run| run.directory == change.run)
+            .unwrap_or_else(|| runs.partition_point(|run| run.started < *started));
+        // What was accepted before all of them is no change among them.
+        let among = runs.first().is_some_and(|first| first.started <= *started);
+        among && place.abs_diff(at) <= NEAR && change.metric.as_ref().is_none_or(|metric| *metric == name)
     })
 }

@@ -13,7 +13,8 @@ mod page;
 mod read;
 mod views;
 
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
@@ -28,7 +29,12 @@ use crate::statistics::{Change, MARGIN, changes};
 pub use accepted::{Accepted, AcceptedError, accept};
 pub use metric::{Metric, MetricError};
 pub use page::TrendFiles;
+pub use read::{has_run, run_of_shard};
 pub use views::text;
+
+pub(crate) use read::shards_of;
+
+use accepted::PlacedAccepted;
 
 /// Version of `trend.json`.
 pub const TREND_SCHEMA_VERSION: u32 = 1;
@@ -106,7 +112,7 @@ pub struct MetricChange {
     pub regression: bool,
     /// Whether `accepted.toml` lists it.
     pub accepted: bool,
-    /// What else changed with that run: server version and labels.
+    /// What else changed with that run or a few runs away: server version and labels.
     pub changed: Vec<String>,
 }
 
@@ -165,21 +171,30 @@ pub struct Trend {
 /// When `runs` cannot be listed, or `accepted.toml` beside it not be read. A run that cannot be read
 /// is no error: see [`Trend::skipped`].
 pub fn trend(runs: &Path, reports: &Path, options: &TrendOptions) -> Result<Trend, TrendError> {
-    let accepted = accepted::read(&accepted_file(runs))?;
+    let listed = accepted::read(&accepted_file(runs))?;
     let (found, mut skipped) = read::summaries(runs, reports)?;
+    let mut accepted: BTreeMap<Vec<String>, Vec<PlacedAccepted>> = BTreeMap::new();
     let mut groups: BTreeMap<Vec<String>, Vec<(String, Summary)>> = BTreeMap::new();
     for (directory, summary) in found {
-        if let Some(reason) = unfit(&summary) {
-            skipped.push(Skipped { run: directory, reason });
-        } else if wanted(&summary.run, options) {
-            let mut key: Vec<String> = LikenessKey::ALL.iter().map(|key| key.of(&summary.run)).collect();
-            key.extend(summary.run.imported_from.clone());
-            groups.entry(key).or_default().push((directory, summary));
+        let mut key: Vec<String> = LikenessKey::ALL.iter().map(|key| key.of(&summary.run)).collect();
+        key.extend(summary.run.imported_from.clone());
+        // An accepted run counts for its series whether or not the filters leave it in.
+        for accepted_here in listed.iter().filter(|accepted| accepted.run == directory) {
+            let placed = PlacedAccepted { change: accepted_here.clone(), started: summary.run.started };
+            accepted.entry(key.clone()).or_default().push(placed);
+        }
+        if !wanted(&summary.run, options) {
+            continue;
+        }
+        match unfit(&summary) {
+            Some(reason) => skipped.push(Skipped { run: directory, reason }),
+            None => groups.entry(key).or_default().push((directory, summary)),
         }
     }
     skipped.sort_by(|left, right| left.run.cmp(&right.run));
+    let of_series = |key: &Vec<String>| accepted.get(key).map_or(&[][..], Vec::as_slice);
     let mut series: Vec<TrendSeries> =
-        groups.into_values().map(|runs| make_series(runs, options, &accepted)).collect();
+        groups.into_iter().map(|(key, runs)| make_series(runs, options, of_series(&key))).collect();
     series.sort_by_key(|series| std::cmp::Reverse(series.runs.last().map(|run| run.started)));
     let failed = series.iter().any(|series| {
         let recent = series.runs.len().saturating_sub(options.window);
@@ -259,7 +274,7 @@ fn wanted(run: &RunIdentity, options: &TrendOptions) -> bool {
 fn make_series(
     mut runs: Vec<(String, Summary)>,
     options: &TrendOptions,
-    accepted: &[Accepted],
+    accepted: &[PlacedAccepted],
 ) -> TrendSeries {
     runs.sort_by(|left, right| (left.1.run.started, &left.0).cmp(&(right.1.run.started, &right.0)));
     let trend_runs: Vec<TrendRun> = runs
@@ -295,7 +310,7 @@ fn metric_changes(
     values: &[Option<f64>],
     runs: &[TrendRun],
     margin: f64,
-    accepted: &[Accepted],
+    accepted: &[PlacedAccepted],
 ) -> Vec<MetricChange> {
     // Runs whose figure is not known stand in no series.
     let known: Vec<(usize, f64)> =
@@ -306,6 +321,8 @@ fn metric_changes(
     let made = cuts.iter().enumerate().map(|(number, cut)| {
         let (before, after) = levels(&series, &cuts, number);
         let at = known[cut.at].0;
+        let from = number.checked_sub(1).map_or(0, |last| known[cuts[last].at].0);
+        let to = cuts.get(number + 1).map_or(runs.len(), |next| known[next.at].0);
         let change = metric.change(before, after);
         MetricChange {
             at,
@@ -317,7 +334,7 @@ fn metric_changes(
             p_value: cut.p_value,
             regression: metric.is_worse(change),
             accepted: accepted::lists(accepted, metric, at, runs),
-            changed: what_changed(&runs[at - 1], &runs[at]),
+            changed: what_changed(&runs[from..to], at - from),
         }
     });
     made.collect()
@@ -357,20 +374,46 @@ fn median(values: &[f64]) -> f64 {
     }
 }
 
-/// What else is new with a run: `build 411 → 412`.
-fn what_changed(before: &TrendRun, after: &TrendRun) -> Vec<String> {
-    let known = |value: Option<&String>| value.map_or("–", String::as_str).to_owned();
-    let mut changed = Vec::new();
-    if before.server_version != after.server_version {
-        let (before, after) = (before.server_version.as_ref(), after.server_version.as_ref());
-        changed.push(format!("server version {} → {}", known(before), known(after)));
+/// A change is where the data put it, a few runs to either side.
+const NEAR: usize = 3;
+
+/// What else changed where a metric did, `build 411 → 412`: between the levels of before and after, `runs`,
+/// of which the one at `at` is the first after.
+///
+/// A value counts that was not there before and whose forerunner did not come back; that a branch goes
+/// to and fro is no change. It may begin a few runs away from where the metric is said to.
+fn what_changed(runs: &[TrendRun], at: usize) -> Vec<String> {
+    let keys: BTreeSet<&String> = runs.iter().flat_map(|run| run.labels.keys()).collect();
+    let version = changed_value(runs, at, |run| run.server_version.as_deref());
+    let versions = version.map(|found| format!("server version {found}"));
+    let labels = keys.into_iter().filter_map(|key| {
+        let found = changed_value(runs, at, |run| run.labels.get(key).map(String::as_str))?;
+        Some(format!("{key} {found}"))
+    });
+    versions.into_iter().chain(labels).collect()
+}
+
+/// `411 → 412`, with how far from `at` it was where it was not there.
+fn changed_value<'a>(
+    runs: &'a [TrendRun],
+    at: usize,
+    of: impl Fn(&'a TrendRun) -> Option<&'a str>,
+) -> Option<String> {
+    let values: Vec<Option<&str>> = runs.iter().map(of).collect();
+    let for_good = |place: &usize| {
+        let (before, after) = values.split_at(*place);
+        let (Some(last), Some(first)) = (before.last(), after.first()) else { return false };
+        last != first && !before.contains(first) && !after.contains(last)
+    };
+    let nearest = (0..=NEAR).flat_map(|away| [at.checked_add(away), at.checked_sub(away)]).flatten();
+    let place = nearest.filter(|place| *place < values.len()).find(for_good)?;
+    let known = |value: Option<&str>| value.unwrap_or("–").to_owned();
+    let mut found = format!("{} → {}", known(values[place - 1]), known(values[place]));
+    let runs = |count: usize| if count == 1 { "1 run".to_owned() } else { format!("{count} runs") };
+    match place.cmp(&at) {
+        Ordering::Less => found.push_str(&format!(" ({} earlier)", runs(at - place))),
+        Ordering::Equal => {}
+        Ordering::Greater => found.push_str(&format!(" ({} later)", runs(place - at))),
     }
-    let keys: std::collections::BTreeSet<&String> = before.labels.keys().chain(after.labels.keys()).collect();
-    for key in keys {
-        let (before, after) = (before.labels.get(key), after.labels.get(key));
-        if before != after {
-            changed.push(format!("{key} {} → {}", known(before), known(after)));
-        }
-    }
-    changed
+    Some(found)
 }

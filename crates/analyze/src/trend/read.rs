@@ -43,12 +43,27 @@ pub(super) fn summaries(runs: &Path, reports: &Path) -> Result<(Found, Vec<Skipp
     Ok((found, skipped))
 }
 
+/// Whether the history has a run of that name: a directory, or the shards of a run that has no directory
+/// of its own.
+pub fn has_run(runs: &Path, name: &str) -> bool {
+    runs.join(name).is_dir() || !shards_of(runs, name).is_empty()
+}
+
+/// The directories of the shards of a run, by its name.
+pub(crate) fn shards_of(runs: &Path, name: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(runs).into_iter().flatten().flatten();
+    let of_run = entries.filter(|entry| run_of_shard(&entry.file_name().to_string_lossy()) == Some(name));
+    let mut shards: Vec<PathBuf> = of_run.map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+    shards.sort();
+    shards
+}
+
 fn has_summary(directory: &Path) -> bool {
     directory.join("summary.json").is_file()
 }
 
 /// The name of the run that a directory `<run>-s<i>of<n>` is a shard of.
-fn run_of_shard(directory: &str) -> Option<&str> {
+pub fn run_of_shard(directory: &str) -> Option<&str> {
     let (run, shard) = directory.rsplit_once("-s")?;
     let (index, count) = shard.split_once("of")?;
     let number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());

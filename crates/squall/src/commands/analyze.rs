@@ -25,9 +25,9 @@ fn execute_report(matches: &ArgMatches) -> Result<Exit, Failure> {
         matches.get_many::<String>("run").expect("clap requires it").map(Path::new).collect();
     let reports = matches.get_one::<String>("reports").expect("it has a default");
     let analysis = report(&runs, Path::new(reports), matches)?;
-    // A run that was stopped was judged when it was; here the report is what was asked for.
+    // That a run was stopped is no failure of this command; what its figures are worth still counts.
     Ok(match verdict_exit(&analysis.summary) {
-        Exit::Interrupted => Exit::Done,
+        Exit::Interrupted => judged(analysis.summary.verdict),
         exit => exit,
     })
 }
@@ -58,11 +58,17 @@ pub(crate) fn report(runs: &[&Path], reports: &Path, matches: &ArgMatches) -> Re
 
 /// The exit code of a run's summary: invalid before a missed target.
 pub(crate) fn verdict_exit(summary: &Summary) -> Exit {
-    match (summary.run.state, summary.verdict) {
-        (RunState::Failed, _) => Exit::Failed,
-        (RunState::Interrupted, _) => Exit::Interrupted,
-        (_, Verdict::Invalid) => Exit::Invalid,
-        (_, Verdict::Fail) => Exit::TargetMissed,
-        (_, Verdict::Pass | Verdict::None) => Exit::Done,
+    match summary.run.state {
+        RunState::Failed => Exit::Failed,
+        RunState::Interrupted => Exit::Interrupted,
+        RunState::Complete | RunState::Running => judged(summary.verdict),
+    }
+}
+
+fn judged(verdict: Verdict) -> Exit {
+    match verdict {
+        Verdict::Invalid => Exit::Invalid,
+        Verdict::Fail => Exit::TargetMissed,
+        Verdict::Pass | Verdict::None => Exit::Done,
     }
 }

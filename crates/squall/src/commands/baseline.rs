@@ -4,11 +4,14 @@ use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
 use squall_analyze::baseline::{BaselineError, Baselines};
-use squall_analyze::compare::{Rule, text};
+use squall_analyze::compare::{Likeness, Rule, text};
 use squall_analyze::import::imported_from;
-use squall_analyze::{CompareOptions, compare_runs};
+use squall_analyze::{Analysis, CompareError, CompareOptions, can_be_compared, compare_runs, write_markdown};
+use squall_core::plan::Plan;
+use squall_core::run_config::Part;
 use squall_core::run_dir::RunDir;
 use squall_core::run_record::RunRecord;
+use squall_run::Preflight;
 
 use crate::exit::{Exit, Failure};
 
@@ -73,37 +76,63 @@ pub(crate) struct Baseline {
 
 impl Baseline {
     /// That of `--baseline`, looked for before any load is made.
-    pub(crate) fn of(matches: &ArgMatches, data: &Path) -> Result<Option<Self>, Failure> {
+    pub(crate) fn of(
+        matches: &ArgMatches,
+        data: &Path,
+        part: Option<&Part>,
+    ) -> Result<Option<Self>, Failure> {
         let texts = |name: &str| matches.try_get_many::<String>(name).ok().flatten();
         let rules = rules(texts("fail-on").into_iter().flatten())?;
-        match texts("baseline") {
-            Some(named) => Ok(Some(Self { runs: resolve(data, named)?, rules })),
-            None if rules.is_empty() => Ok(None),
-            None => Err(Failure::usage("--fail-on judges the comparison with a --baseline; give that, too")),
+        match (texts("baseline"), part) {
+            (Some(_), Some(part)) => Err(Failure::usage(format!(
+                "shard {} alone cannot be compared with a --baseline; leave that out, and when all shards have ended \
+                 compare them together: squall analyze compare --base … --new SHARD,SHARD…",
+                part.shard
+            ))),
+            (Some(named), None) => Ok(Some(Self { runs: resolve(data, named)?, rules })),
+            (None, _) if rules.is_empty() => Ok(None),
+            (None, _) => {
+                Err(Failure::usage("--fail-on judges the comparison with a --baseline; give that, too"))
+            }
         }
     }
 
-    /// Whether a run of that work can be compared with it.
-    pub(crate) fn check(&self, work_key: &str) -> Result<(), Failure> {
-        for run in &self.runs {
-            let record = record(run)?;
-            if record.work_key != work_key {
-                return Err(Failure::usage(format!(
-                    "the baseline {} did other work (work key {}, this run's is {work_key}): a difference would say nothing; \
-                     repeat its settings, which its report shows",
-                    run.display(),
-                    record.work_key
-                )));
+    /// Whether a run of that plan can be compared with it; whatever is the matter, it is wrong usage, for
+    /// nothing was sent yet.
+    pub(crate) fn check(&self, plan: &Plan, found: &Preflight) -> Result<(), Failure> {
+        let new = Likeness {
+            work_key: plan.work_key(),
+            dataset: found.collection.dataset.clone(),
+            index: found.collection.index.clone(),
+            host_class: squall_run::host_class(),
+        };
+        can_be_compared(&self.runs, &new, &self.rules).map_err(|error| match error {
+            CompareError::Analyze(_) => error.into(),
+            CompareError::Unlike(differences) => {
+                let listed: Vec<String> = differences.iter().map(|found| format!("  {found}")).collect();
+                Failure::usage(format!(
+                    "this run would not be like its baseline, so a difference would say nothing about the server:\n{}\n\
+                     repeat the settings of the baseline, which its report shows, or leave --baseline out",
+                    listed.join("\n")
+                ))
             }
-        }
-        Ok(())
+            _ => Failure { exit: Exit::Usage, error: anyhow::Error::new(error).context("the baseline cannot be used") },
+        })
     }
 
     /// Compares the run with it, writes and prints that.
-    pub(crate) fn compare(&self, run: &Path, reports: &Path) -> Result<Exit, Failure> {
+    pub(crate) fn compare(
+        &self,
+        run: &Analysis,
+        reports: &Path,
+        markdown: Option<&Path>,
+    ) -> Result<Exit, Failure> {
         let options = CompareOptions { fail_on: self.rules.clone(), ..CompareOptions::default() };
-        let comparison = compare_runs(&self.runs, &[run.to_owned()], &options)?;
+        let comparison = compare_runs(&self.runs, &[run.run.path().to_owned()], &options)?;
         let written = comparison.write(reports, None)?;
+        if let Some(markdown) = markdown {
+            write_markdown(markdown, run, &comparison)?;
+        }
         eprint!("\n{}", text(&comparison));
         eprintln!("\nReport:  {}", written.html.display());
         Ok(if comparison.failed { Exit::Regression } else { Exit::Done })

@@ -61,7 +61,7 @@ pub(crate) async fn drive(
     writable(&config.reports)?;
 
     let RunConfig { mut plan, dimension, data, reports, part, pin, metrics_url, .. } = config;
-    let baseline = Baseline::of(matches, &data)?;
+    let baseline = Baseline::of(matches, &data, part.as_ref())?;
     let options = Options { data, part, pin, metrics_url, discard_rows: false };
     let filters = if asks_filtered(&plan.classes) { plan.workload.filters.as_slice() } else { &[] };
     let preflight = squall_run::preflight(&endpoint, &plan.server, dimension, filters).await?;
@@ -71,7 +71,7 @@ pub(crate) async fn drive(
         plan.workload.source = query_source(preflight.identity.as_ref());
     }
     if let Some(baseline) = &baseline {
-        baseline.check(&plan.work_key())?;
+        baseline.check(&plan, &preflight)?;
     }
 
     let signals = Signals::listen().map_err(Failure::failed)?;
@@ -100,11 +100,13 @@ pub(crate) async fn drive(
     if let Some(error) = failure {
         return Err(error.into());
     }
-    let exit = verdict_exit(&analysis?.summary);
+    let analysis = analysis?;
+    let exit = verdict_exit(&analysis.summary);
     match baseline {
         // A missed target comes first, and the comparison is worth its reading all the same.
         Some(baseline) if matches!(exit, Exit::Done | Exit::TargetMissed) => {
-            let compared = baseline.compare(&run_dir, &reports)?;
+            let markdown = matches.try_get_one::<String>("markdown").ok().flatten().map(Path::new);
+            let compared = baseline.compare(&analysis, &reports, markdown)?;
             Ok(if exit == Exit::Done { compared } else { exit })
         }
         Some(_) => {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
 use squall_analyze::trend::{
-    Accepted, Metric, Trend, TrendOptions, accept, accepted_file, since, text, trend,
+    Accepted, Metric, Trend, TrendOptions, accept, accepted_file, has_run, run_of_shard, since, text, trend,
 };
 
 use crate::exit::{Exit, Failure};
@@ -50,7 +50,9 @@ fn accept_change(matches: &ArgMatches) -> Result<Exit, Failure> {
     // The run's own name, however its directory was written.
     let name =
         Path::new(run).file_name().map_or_else(|| run.clone(), |name| name.to_string_lossy().into_owned());
-    if !runs.join(&name).is_dir() {
+    // Trend knows shards by the run that they are.
+    let name = run_of_shard(&name).map_or_else(|| name.clone(), str::to_owned);
+    if !has_run(&runs, &name) {
         let runs = runs.display();
         return Err(Failure::usage(format!(
             "there is no run `{name}` in {runs}; name the run that trend says a change begins with"
