@@ -116,10 +116,14 @@ pub(crate) fn told(
     let pieces = unmeasured(plan, measured, end_ns).into_iter();
     let pieces = pieces.map(|(kind, from, to)| (kind.name(), from, to));
     let outages = outages.into_iter().map(|(from, to)| (OUTAGE, from, to));
-    let tenths = |ns: i64| decimal((ns as f64 / 1e8).round() / 10.0);
+    // Hundredths where tenths would not tell the ends apart.
+    let seconds = |ns: i64, parts: f64| decimal((ns as f64 / 1e9 * parts).round() / parts);
     let mut told: Vec<String> = pieces
         .chain(outages)
-        .map(|(name, from, to)| format!("{name} from {} to {} s", tenths(from), tenths(to)))
+        .map(|(name, from, to)| {
+            let parts = if to - from < 500_000_000 { 100.0 } else { 10.0 };
+            format!("{name} from {} to {} s", seconds(from, parts), seconds(to, parts))
+        })
         .collect();
     let more = told.len().saturating_sub(MOST);
     told.truncate(MOST);
@@ -215,6 +219,9 @@ mod tests {
             told(&plan, &measured, outage, 80 * SECOND),
             "Shaded: ramp from 0 to 10 s, warm-up from 10 to 15 s, not measured from 70 to 80 s, outage from 20 to 22 s."
         );
-        assert_eq!(told(&plan, &Spans::from_pairs(&[(0, 80 * SECOND)]), [], 80 * SECOND), "");
+        let all = Spans::from_pairs(&[(0, 80 * SECOND)]);
+        assert_eq!(told(&plan, &all, [], 80 * SECOND), "");
+        let short = [(SECOND * 45 / 10 + 12_000_000, SECOND * 45 / 10 + 38_000_000)];
+        assert_eq!(told(&plan, &all, short, 80 * SECOND), "Shaded: outage from 4.51 to 4.54 s.");
     }
 }
