@@ -1,5 +1,5 @@
 //! Real parts from package registries: Python with the official client and readers, Milvus, Milvus
-//! Lite, the Node client.
+//! Lite, the Node client, Chromium.
 //!
 //! Each part is a directory under the cache. Its stamp, written last, says what it was made from; a
 //! directory without the right stamp is made anew. A part that cannot be had is an error that says
@@ -77,6 +77,11 @@ pub(crate) fn rivals() -> anyhow::Result<Rivals> {
     Ok(Rivals { h2load: debian("h2load", "nghttp2-client")?, wrk: debian("wrk", "wrk")? })
 }
 
+/// Provides Chromium, which shows pages; from Debian's package where it is not installed.
+pub(crate) fn chromium() -> anyhow::Result<PathBuf> {
+    debian("chromium", "chromium")
+}
+
 /// A program of a Debian package, which is installed where the program is missing.
 fn debian(program: &str, package: &str) -> anyhow::Result<PathBuf> {
     let find = || {
@@ -87,9 +92,17 @@ fn debian(program: &str, package: &str) -> anyhow::Result<PathBuf> {
         return Ok(found);
     }
     eprintln!("installing Debian's package {package} for {program}");
-    let mut apt = Command::new("apt-get");
-    apt.args(["install", "--yes", "--no-install-recommends", package]);
-    workspace::output(apt.env("DEBIAN_FRONTEND", "noninteractive"))
+    let apt = |words: &[&str]| {
+        let mut apt = Command::new("apt-get");
+        workspace::output(apt.args(words).env("DEBIAN_FRONTEND", "noninteractive"))
+    };
+    let install = || apt(&["install", "--yes", "--no-install-recommends", package]);
+    // A fresh machine has no lists of packages, and an old one's name what is no longer there.
+    install()
+        .or_else(|_| {
+            eprintln!("fetching lists of packages, without which {package} could not be installed");
+            apt(&["update"]).and_then(|_| install())
+        })
         .with_context(|| format!("{program} is missing; install {package}"))?;
     find().with_context(|| format!("{package} is installed, but there is no {program} in PATH"))
 }

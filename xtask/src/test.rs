@@ -15,7 +15,7 @@ use tally::Tally;
 /// Run every check and test, those against real servers included
 ///
 /// In order: the dependency graph, the generated code, provisioning of real parts (Milvus 2.3.5,
-/// Milvus Lite, Python and Node clients), `cargo test`, rustdoc. What fails does not keep the rest
+/// Milvus Lite, Python and Node clients, Chromium), `cargo test`, rustdoc. What fails does not keep the rest
 /// from running. Servers are started on free ports and stopped at the end, however that comes.
 ///
 /// A real part that cannot be had is named with the reason, and the tests that need it are counted
@@ -45,6 +45,7 @@ What tests find in their environment:
   SQUALL_TEST_MILVUS_LITE_URI   Milvus Lite 3.2.2
   SQUALL_TEST_PYTHON            interpreter with pymilvus, duckdb, polars, numpy, locust, jsonschema
   SQUALL_TEST_NODE_DIR          directory whose node_modules has @zilliz/milvus2-sdk-node
+  SQUALL_TEST_CHROMIUM          Chromium, to look at pages with
 Where a part is missing its variable is not set, and the same name with _MISSING appended says why.
 Under a bare `cargo test` neither is set.
 

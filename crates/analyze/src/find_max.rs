@@ -54,7 +54,7 @@ pub fn write_find_max(found: &FindMax, reports: &Path, name: &str) -> Result<Pat
         },
         target: found.target.to_string(),
         sentence: found.sentence(),
-        figure: figure_block(&wide, &drawing(found, Layout::NARROW))?,
+        figure: figure_block(wide, &drawing(found, Layout::NARROW))?,
         columns: ["rate", "answered", "P50", "P95", "P99", "result"],
         rows: found.steps.iter().map(row).collect(),
         version: env!("CARGO_PKG_VERSION"),
@@ -82,7 +82,15 @@ fn drawing(found: &FindMax, layout: Layout) -> Drawing {
     let mut steps: Vec<&Step> = found.steps.iter().collect();
     steps.sort_by(|a, b| a.rate.total_cmp(&b.rate));
     let largest = steps.iter().map(|step| step.rate).fold(0.0, f64::max);
-    let x = || Axis::from_zero(largest, if layout.narrow { 4 } else { 8 });
+    let x = || {
+        let mut axis = Axis::from_zero(largest, if layout.narrow { 4 } else { 8 });
+        if largest > 0.0 {
+            // Lines end at the highest rate, and so does the axis.
+            axis.to = largest;
+            axis.ticks.retain(|(at, _)| *at <= largest);
+        }
+        axis
+    };
     let line = |name: &str, color, get: fn(&Step) -> Option<f64>| {
         Line::through(name, color, steps.iter().map(|step| (step.rate, get(step))))
     };
@@ -106,7 +114,7 @@ fn drawing(found: &FindMax, layout: Layout) -> Drawing {
         bands: Vec::new(),
         marks: marks(),
         lines,
-        shaded: Vec::new(),
+        tells_spans: true,
         empty: "no step has figures",
     };
     let answers = vec![
@@ -125,6 +133,8 @@ fn drawing(found: &FindMax, layout: Layout) -> Drawing {
             panel(format!("Response time, ms{scale}"), y, times),
             panel("Answers while requests came, per second".to_owned(), Axis::from_zero(most, 4), answers),
         ],
+        // The page's table of steps has them.
+        tables: Vec::new(),
         grid: (2, 1),
         layout,
     }

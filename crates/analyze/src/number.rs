@@ -51,7 +51,8 @@ pub(crate) fn or_dash(number: Option<f64>) -> String {
     number.map_or_else(|| DASH.to_owned(), |number| fixed(number, 2))
 }
 
-fn trimmed(text: &str) -> &str {
+/// Without zeros at its end that say nothing.
+pub(crate) fn trimmed(text: &str) -> &str {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text }
 }
 

@@ -7,7 +7,7 @@ use squall_core::units::format_duration;
 
 use crate::analysis::Analysis;
 use crate::error::AnalyzeError;
-use crate::figure::tables::{self, Table};
+use crate::figure::tables::Table;
 use crate::figure::{Drawing, FigureKind, Layout};
 use crate::locust::instant;
 use crate::number::{DASH, fixed, or_dash, percent, thousands};
@@ -38,7 +38,7 @@ struct Page {
     requests: u64,
     settings: Vec<(&'static str, String)>,
     command: Option<String>,
-    version: String,
+    version: &'static str,
 }
 
 struct TargetRow {
@@ -97,10 +97,7 @@ pub(crate) fn render(analysis: &Analysis) -> Result<String, AnalyzeError> {
     let figures = FigureKind::ALL
         .into_iter()
         .map(|kind| {
-            let wide = kind.drawing(analysis, Layout::WIDE);
-            let mut block = figure_block(&wide, &kind.drawing(analysis, Layout::NARROW))?;
-            block.tables = tables::of(kind, analysis, &wide.panels);
-            Ok(block)
+            figure_block(kind.drawing(analysis, Layout::WIDE), &kind.drawing(analysis, Layout::NARROW))
         })
         .collect::<Result<Vec<_>, AnalyzeError>>()?;
     let page = Page {
@@ -121,22 +118,22 @@ pub(crate) fn render(analysis: &Analysis) -> Result<String, AnalyzeError> {
         requests: analysis.summary.totals.requests,
         settings: settings(analysis),
         command: crate::repeat::command(&record.plan),
-        version: record.squall_version.clone(),
+        version: env!("CARGO_PKG_VERSION"),
     };
     Ok(page.render()?)
 }
 
-/// The figure, drawn for both, without its numbers.
-pub(crate) fn figure_block(wide: &Drawing, narrow: &Drawing) -> Result<FigureBlock, AnalyzeError> {
+/// The figure, drawn for both, with its numbers.
+pub(crate) fn figure_block(wide: Drawing, narrow: &Drawing) -> Result<FigureBlock, AnalyzeError> {
     let drawn = |drawing: &Drawing| {
         if wide.is_empty() { Ok(String::new()) } else { drawing.svg().map(|svg| inline(&svg)) }
     };
     Ok(FigureBlock {
-        title: wide.title.clone(),
-        description: wide.description.clone(),
-        wide: drawn(wide)?,
+        wide: drawn(&wide)?,
         narrow: drawn(narrow)?,
-        tables: Vec::new(),
+        title: wide.title,
+        description: wide.description,
+        tables: wide.tables,
     })
 }
 
@@ -275,6 +272,7 @@ fn settings(analysis: &Analysis) -> Vec<(&'static str, String)> {
     let labels = plan.labels.iter().map(|(key, value)| format!("{key}={value}"));
     let mut settings = vec![
         ("Run", record.id.clone()),
+        ("Squall's version", record.squall_version.clone()),
         ("Load", load(analysis)),
         ("Classes, by weight", classes.collect::<Vec<_>>().join(", ")),
         ("Seed", plan.seed.to_string()),

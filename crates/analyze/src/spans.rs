@@ -28,6 +28,20 @@ impl Spans {
         Self(spans)
     }
 
+    /// What any of them has.
+    pub(crate) fn union<'a>(all: impl Iterator<Item = &'a Self>) -> Self {
+        let mut spans: Vec<(i64, i64)> = all.flat_map(Self::iter).collect();
+        spans.sort_unstable();
+        let mut joined: Vec<(i64, i64)> = Vec::new();
+        for (from, to) in spans {
+            match joined.last_mut() {
+                Some(last) if from <= last.1 => last.1 = last.1.max(to),
+                _ => joined.push((from, to)),
+            }
+        }
+        Self(joined)
+    }
+
     /// These spans.
     #[cfg(test)]
     pub(crate) fn from_pairs(pairs: &[(i64, i64)]) -> Self {
@@ -103,5 +117,12 @@ mod tests {
         assert_eq!(spans.within(5, 25), Spans(vec![(5, 10), (20, 25)]));
         assert_eq!(spans.within(10, 20), Spans::default());
         assert!((spans.length_s() - 20e-9).abs() < 1e-15);
+    }
+
+    #[test]
+    fn a_union_has_what_any_has_and_no_span_twice() {
+        let one = Spans(vec![(0, 10), (20, 30)]);
+        let other = Spans(vec![(5, 12), (30, 31), (40, 50)]);
+        assert_eq!(Spans::union([&one, &other].into_iter()), Spans(vec![(0, 12), (20, 31), (40, 50)]));
     }
 }

@@ -346,6 +346,20 @@ fn every_file_of_a_comparison_is_written_and_safe() {
         assert!(!page.contains(forbidden), "the page has {forbidden}");
     }
     assert!(page.contains("&#60;script&#62;") && page.contains("Where the distribution moved"));
+    let figures: Vec<&str> = page.split("<figure>").skip(1).collect();
+    assert_eq!(figures.len(), 3);
+    for figure in figures {
+        let figure = figure.split_once("</figure>").unwrap().0;
+        let (_, numbers) = figure.split_once("<details>").expect(figure);
+        assert!(numbers.contains("<caption>") && numbers.matches("<td>").count() >= 18, "{numbers}");
+    }
+    let over_time = fs::read_to_string(written.html.with_file_name("over-time.svg")).unwrap();
+    for part in ["P99, ms", ">\nramp\n", ">\nbase\n", ">\nnew\n", "Shaded: ramp from 0 to 2 s"] {
+        assert!(over_time.contains(part), "{part} in {over_time}");
+    }
+    let p50 = figure(&comparison, "total", Quantity::P50);
+    let told = format!("P50 {:.2} ms before, {:.2} ms now", p50.base.unwrap(), p50.new.unwrap());
+    assert!(over_time.contains(&told), "{told}");
     let markdown = fs::read_to_string(markdown).unwrap();
     assert!(markdown.lines().count() < 60, "{markdown}");
     assert!(!markdown.contains("<script") || markdown.contains("`<script"), "{markdown}");
@@ -353,6 +367,11 @@ fn every_file_of_a_comparison_is_written_and_safe() {
     let json: serde_json::Value =
         serde_json::from_slice(&fs::read(written.html.with_file_name("comparison.json")).unwrap()).unwrap();
     assert_eq!((&json["verdict"], &json["schema_version"]), (&"regressed".into(), &1.into()));
+    let shifts = json["shifts"].as_array().unwrap();
+    let middle = shifts.iter().find(|shift| shift["percentile"] == 50.0).unwrap();
+    let number = |name: &str| middle[name].as_f64().unwrap();
+    assert!(number("low") < number("change") && number("change") < number("high"), "{middle}");
+    assert!((number("change") - p50.change.unwrap()).abs() < 1e-9, "{middle}");
 }
 
 const PAIRS: usize = 24;

@@ -3,9 +3,12 @@
 mod comparison;
 mod damage;
 mod findings;
+#[path = "../examples/make_run/history.rs"]
+mod history;
 mod import;
 mod joined;
 mod judgement;
+mod pages;
 #[path = "../benches/analyze/pairs.rs"]
 mod pairs;
 mod python;

@@ -387,6 +387,30 @@ fn every_file_of_a_history_is_written_and_links_to_reports() {
     let json: serde_json::Value =
         serde_json::from_slice(&fs::read(written.html.with_file_name("trend.json")).unwrap()).unwrap();
     assert_eq!(json["series"][0]["metrics"][2]["metric"], "p99");
+    // The page's own table has the latest runs, the figure's numbers every one.
+    let numbers = page.split_once("<details>").unwrap().1.split_once("</details>").unwrap().0;
+    assert_eq!(numbers.matches("<th scope=\"row\">run-0").count(), 31);
+    assert!(numbers.contains("<th scope=\"col\">p99, ms</th>"), "{numbers}");
+    let svg = fs::read_to_string(written.html.with_file_name("series-1.svg")).unwrap();
+    assert!(svg.contains("the last run has qps "), "{svg}");
+}
+
+#[test]
+fn figures_of_an_earlier_history_do_not_stay() {
+    let history = History::new();
+    for run in 0..4 {
+        history.add(run, 1.0, |summary| summary.run.index = Some(format!("index {}", run % 2)));
+    }
+    let all = history.trend(&only(&["p99"]));
+    let written = all.write(&history.reports()).unwrap();
+    let second = written.html.with_file_name("series-2.png");
+    let note = written.html.with_file_name("series-of-mine.png");
+    fs::write(&note, "").unwrap();
+    assert!(second.is_file());
+    let latest = TrendOptions { since: Some(started(3)), ..only(&["p99"]) };
+    history.trend(&latest).write(&history.reports()).unwrap();
+    assert!(!second.exists() && !second.with_extension("svg").exists());
+    assert!(written.html.with_file_name("series-1.png").is_file() && note.is_file());
 }
 
 #[test]

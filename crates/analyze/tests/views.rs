@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
-use squall_analyze::{FigureKind, Layout, Options, Outputs, analyze, svg, text};
-use squall_core::summary::Summary;
+use squall_analyze::{Analysis, FigureKind, Layout, Options, Outputs, analyze, svg, text};
+use squall_core::summary::{Outage, Summary};
 use squall_core::target::PlannedTarget;
 
 use crate::simulate::{Simulation, reference_targets};
@@ -39,12 +40,13 @@ fn every_file_of_a_report_is_written() {
     let written = analysis.write(&outputs(out.path())).unwrap();
     assert_eq!(written.report, out.path().join("reports").join(run.name()));
     assert_eq!(written.html, written.report.join("report.html"));
-    for name in ["rate", "latency", "errors", "generator"] {
+    for name in FigureKind::ALL.map(FigureKind::stem) {
         let png = fs::read(written.report.join(format!("{name}.png"))).unwrap();
         assert_eq!(png[..8], *b"\x89PNG\r\n\x1a\n");
         let width = u32::from_be_bytes(png[16..20].try_into().unwrap());
         assert_eq!(width, 1_600);
-        assert!(written.report.join(format!("{name}.svg")).is_file());
+        let svg = fs::read_to_string(written.report.join(format!("{name}.svg"))).unwrap();
+        assert!(svg.starts_with("<svg ") && svg.trim_end().ends_with("</svg>"), "{name}");
     }
     let summaries = [run.summary(), written.report.join("summary.json")].map(|path| fs::read(path).unwrap());
     assert_eq!(summaries[0], summaries[1]);
@@ -125,6 +127,114 @@ fn every_figure_says_what_it_shows() {
             assert!(svg.matches("<polyline").count() > 1, "{} has lines", kind.stem());
         }
     }
+}
+
+/// A run with a ramp of 2 s, a warm-up of 3 s and an outage of 2 s.
+fn shaded() -> Analysis {
+    let (_data, run) = run(&Simulation { failures: 0.01, ..Simulation::default() });
+    let mut record = run.read_record().unwrap();
+    record.plan.warm_up = Duration::from_secs(3);
+    record.measured = record.plan.measured(None);
+    run.write_record(&record).unwrap();
+    let mut analysis = analyze(run.path(), &Options::default()).unwrap();
+    analysis.summary.outages.push(Outage {
+        from_ns: 9_000_000_000,
+        to_ns: 11_000_000_000,
+        failures: 4,
+        outcomes: [("refused".to_owned(), 4)].into(),
+    });
+    analysis
+}
+
+#[test]
+fn lines_and_shades_are_named_on_wide_and_narrow_screens() {
+    let analysis = shaded();
+    for layout in [Layout::WIDE, Layout::NARROW] {
+        let holds = |kind: FigureKind, names: &[&str]| {
+            let svg = svg(kind, &analysis, layout).unwrap();
+            for name in names {
+                assert!(svg.contains(&format!(">\n{name}\n</text>")), "{name} in {svg}");
+            }
+        };
+        let shades = ["ramp", "warm-up", "outage"];
+        for kind in [
+            FigureKind::Rate,
+            FigureKind::Times,
+            FigureKind::Heat,
+            FigureKind::Errors,
+            FigureKind::Server,
+            FigureKind::Health,
+        ] {
+            holds(kind, &shades);
+        }
+        holds(FigureKind::Rate, &["requests due", "answers"]);
+        holds(FigureKind::Times, &["P50", "P95", "P99"]);
+        holds(FigureKind::Latency, &["common", "filtered", "rare", "all"]);
+        holds(FigureKind::Filters, &["P50", "P95", "P99"]);
+        holds(FigureKind::Errors, &["timeout", "rejected", "refused", "server_error"]);
+        holds(FigureKind::Recall, &["common", "filtered", "rare"]);
+        holds(FigureKind::Health, &["whole process", "busiest worker", "lag P99", "in flight", "backlog"]);
+    }
+    let rate = svg(FigureKind::Rate, &analysis, Layout::WIDE).unwrap();
+    let told = "Shaded: ramp from 0 to 2 s, warm-up from 2 to 5 s";
+    assert!(rate.contains(told) && rate.contains("outage from 9 to 11 s."), "{rate}");
+}
+
+#[test]
+fn every_figure_of_the_page_has_its_numbers_as_a_table() {
+    let (_data, run) = run(&Simulation { failures: 0.01, ..Simulation::default() });
+    let out = tempfile::tempdir().unwrap();
+    let analysis = analyze(run.path(), &Options::default()).unwrap();
+    let page = fs::read_to_string(analysis.write(&outputs(out.path())).unwrap().html).unwrap();
+    let figures: Vec<&str> = page.split("<figure>").skip(1).collect();
+    assert_eq!(figures.len(), FigureKind::ALL.len());
+    for (kind, figure) in FigureKind::ALL.into_iter().zip(figures) {
+        let figure = figure.split_once("</figure>").unwrap().0;
+        let title = kind.title().replace('\'', "&#39;");
+        assert!(figure.contains(&format!("<strong>{title}</strong>")), "{}", kind.stem());
+        // The simulated server has no metrics, which the figure says.
+        if kind == FigureKind::Server {
+            assert!(figure.contains("Not known: ") && !figure.contains("<svg"), "{figure}");
+            continue;
+        }
+        let (drawn, numbers) = figure.split_once("<details>").unwrap_or_else(|| panic!("{figure}"));
+        assert_eq!(drawn.matches("<svg ").count(), 2, "{}", kind.stem());
+        assert!(numbers.matches("<td>").count() > 5, "{}: {numbers}", kind.stem());
+        assert!(numbers.contains("<caption>"), "{}", kind.stem());
+        if kind == FigureKind::Latency {
+            let p99 = analysis.summary.totals.response_ms.p99.unwrap();
+            let row = numbers.lines().find(|line| line.contains(">99<")).unwrap();
+            let cell = row.rsplit("<td>").next().unwrap().split('<').next().unwrap();
+            assert!((cell.parse::<f64>().unwrap() - p99).abs() <= 0.005, "{row}");
+        }
+    }
+}
+
+#[test]
+fn the_page_knows_dark_and_narrow_screens_and_paper() {
+    let page = page();
+    for media in [
+        "<meta name=\"color-scheme\" content=\"light dark\">",
+        "@media screen and (prefers-color-scheme: dark) {",
+        "@media (max-width:640px) {",
+        "@media print {",
+    ] {
+        assert!(page.contains(media), "{media}");
+    }
+    assert_eq!(page.matches("prefers-color-scheme").count(), 1, "paper is not dark, whatever the screen is");
+}
+
+#[test]
+fn the_page_is_made_by_the_version_that_analyses() {
+    let (_data, run) = run(&Simulation { seconds: 3, ..Simulation::default() });
+    let mut record = run.read_record().unwrap();
+    record.squall_version = "0.0.7-before".into();
+    run.write_record(&record).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let analysis = analyze(run.path(), &Options::default()).unwrap();
+    let page = fs::read_to_string(analysis.write(&outputs(out.path())).unwrap().html).unwrap();
+    assert!(page.contains(&format!("<footer>Made by Squall {} ", env!("CARGO_PKG_VERSION"))), "{page}");
+    assert!(page.contains("<td class=\"words\">0.0.7-before</td>"), "the run's own is in its configuration");
 }
 
 #[test]

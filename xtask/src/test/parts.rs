@@ -23,6 +23,7 @@ impl Parts {
     pub(super) fn provide(dir: &Path, no_servers: bool) -> Self {
         let python = part(provision::python());
         let node = part(provision::node());
+        let chromium = part(provision::chromium());
         let milvus =
             if no_servers { Err("--no-servers was given".to_owned()) } else { part(provision::milvus()) };
         let lite = if no_servers { milvus.clone().map(|_| ()) } else { Ok(()) };
@@ -70,6 +71,7 @@ impl Parts {
             ("SQUALL_TEST_MILVUS_LITE_URI", uri(&lite)),
             ("SQUALL_TEST_PYTHON", python.map(|python| python.interpreter.into())),
             ("SQUALL_TEST_NODE_DIR", node.map(|node| node.dir.into())),
+            ("SQUALL_TEST_CHROMIUM", chromium.map(Into::into)),
         ];
         Self { variables, _servers: [plain, auth, lite].into_iter().filter_map(Result::ok).collect() }
     }

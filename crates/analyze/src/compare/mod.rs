@@ -13,6 +13,7 @@ mod observed;
 mod outputs;
 mod page;
 mod rule;
+mod shifts;
 mod views;
 
 use std::path::{Path, PathBuf};
@@ -31,6 +32,7 @@ use crate::statistics::{ComparedGroup, Group, MARGIN, Word, compare};
 pub use likeness::{Changed, Likeness, LikenessKey, Unlike};
 pub use outputs::ComparisonFiles;
 pub use rule::{Rule, RuleError, RuleOutcome, RuleResult};
+pub use shifts::Shift;
 pub use views::text;
 
 pub(crate) use likeness::changes;
@@ -160,6 +162,8 @@ pub struct Comparison {
     pub changed: Vec<Changed>,
     /// All requests first, then the classes that both sides have.
     pub groups: Vec<ComparedGroup>,
+    /// Where the response times of all requests moved; percentiles that a side does not know are left out.
+    pub shifts: Vec<Shift>,
     /// The rules of `--fail-on`.
     pub rules: Vec<RuleResult>,
     /// Whether it is a failure: a rule is broken or, without rules, a figure regressed.
@@ -200,6 +204,8 @@ pub fn compare_runs(
         .map(|(name, (base, new))| Group { name, base, new })
         .collect();
     let groups = compare(&groups, options.margin);
+    let total = base_samples.first().zip(new_samples.first());
+    let shifts = total.map_or_else(Vec::new, |(base, new)| shifts::found(base, new));
     let rules: Vec<RuleResult> = options.fail_on.iter().map(|rule| rule.hold(&groups)).collect();
     let regressed = groups.iter().flat_map(|group| &group.figures).any(|found| found.word == Word::Regressed);
     let failed = if rules.is_empty() { regressed } else { rules.iter().any(|rule| rule.broken) };
@@ -219,6 +225,7 @@ pub fn compare_runs(
         unlike,
         changed,
         groups,
+        shifts,
         rules,
         failed,
         notes: Vec::new(),

@@ -1,11 +1,12 @@
 //! What is kept of a run for its comparison: the samples by class, and the run over time.
 
+use squall_core::plan::Plan;
 use squall_core::schedule::StageKind;
 use squall_core::summary::Summary;
 
 use crate::analysis::Analysis;
 use crate::series::Series;
-use crate::spans::placed_stages;
+use crate::spans::{Spans, placed_stages};
 use crate::statistics::{Request, Sample, slices};
 
 /// Name of the group of all requests.
@@ -16,6 +17,8 @@ pub(super) const TOTAL: &str = "total";
 pub(super) struct Observed {
     pub(super) summary: Summary,
     pub(super) series: Series,
+    pub(super) plan: Plan,
+    pub(super) spans: Spans,
     /// Measured seconds.
     pub(super) length_s: f64,
     /// All requests first, then each class.
@@ -33,6 +36,8 @@ impl Observed {
         Self {
             summary: analysis.summary.clone(),
             series: analysis.series.clone(),
+            plan: analysis.record.plan.clone(),
+            spans: analysis.spans.clone(),
             length_s: time.length_s,
             groups: groups.collect(),
         }

@@ -100,7 +100,7 @@ pub(super) fn render(comparison: &Comparison) -> Result<String, AnalyzeError> {
         rules: rules.collect(),
         groups: groups.collect(),
         figures: wide
-            .iter()
+            .into_iter()
             .zip(&narrow)
             .map(|(wide, narrow)| figure_block(wide, narrow))
             .collect::<Result<_, _>>()?,

@@ -1,6 +1,6 @@
 //! Axes: a range, and ticks at numbers that people count in.
 
-use crate::number::decimal;
+use crate::number::{decimal, fixed, trimmed};
 
 /// One axis; positions are those of the drawn values, which for a logarithmic axis are logarithms.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,7 +30,9 @@ impl Axis {
     pub(crate) fn from_zero(largest: f64, most_ticks: usize) -> Self {
         let to = if largest > 0.0 { largest * 1.08 } else { 1.0 };
         let step = round_step(to / most_ticks as f64);
-        let ticks = multiples(step, to).map(|at| (at, decimal(at))).collect();
+        // Two places do not tell 0.025 from 0.03.
+        let places = if step < 1.0 { places(step).max(2) } else { 2 };
+        let ticks = multiples(step, to).map(|at| (at, trimmed(&fixed(at, places)).to_owned())).collect();
         Self { from: 0.0, to, ticks, log: false }
     }
 
@@ -56,10 +58,7 @@ impl Axis {
         let step = round_step((to - from) / most_ticks as f64);
         let first = (from / step).ceil() as i64;
         let values = (first..).map(|n| n as f64 * step).take_while(|at| *at <= to);
-        // As many places as tell one tick from the next: 0.9650, 0.9675.
-        let places =
-            (0..6).find(|places| ((step * 10_f64.powi(*places)).fract() - 0.5).abs() > 0.499).unwrap_or(6);
-        let label = |at: f64| if step < 1.0 { format!("{at:.0$}", places as usize) } else { decimal(at) };
+        let label = |at: f64| if step < 1.0 { format!("{at:.0$}", places(step)) } else { decimal(at) };
         Self { from, to, ticks: values.map(|at| (at, label(at))).collect(), log: false }
     }
 
@@ -107,6 +106,15 @@ fn round_step(rough: f64) -> f64 {
     step.unwrap_or(10.0) * power
 }
 
+/// As many places as tell one tick from the next: 0.9650, 0.9675.
+fn places(step: f64) -> usize {
+    let whole = |places: &i32| {
+        let scaled = step * 10_f64.powi(*places);
+        scaled > 0.5 && (scaled - scaled.round()).abs() < 1e-3
+    };
+    (0..9).find(whole).unwrap_or(9) as usize
+}
+
 fn time_label(at_s: f64, step_s: f64) -> String {
     let seconds = at_s.round() as u64;
     if step_s >= 3_600.0 {
@@ -142,6 +150,9 @@ mod tests {
     fn ticks_are_round_numbers() {
         assert_eq!(labels(&Axis::from_zero(230.0, 5)), ["0", "50", "100", "150", "200"]);
         assert_eq!(labels(&Axis::from_zero(0.0, 5)), ["0", "0.2", "0.4", "0.6", "0.8", "1"]);
+        assert_eq!(labels(&Axis::from_zero(0.08, 4)), ["0", "0.025", "0.05", "0.075"]);
+        assert_eq!(labels(&Axis::from_zero(0.0004, 4)), ["0", "0.0002", "0.0004"]);
+        assert_eq!(labels(&Axis::from_zero(9.0, 4)), ["0", "2.5", "5", "7.5"]);
         assert_eq!(labels(&Axis::time(22.0, 8)), ["0 s", "5 s", "10 s", "15 s", "20 s"]);
         assert_eq!(labels(&Axis::time(7_200.0, 5)), ["0 min", "30 min", "60 min", "90 min", "120 min"]);
         assert_eq!(labels(&Axis::around(95.0, 105.0, 4)), ["95", "100", "105"]);

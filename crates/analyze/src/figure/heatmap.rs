@@ -1,7 +1,7 @@
 //! The heat map: time across, response time up, the darker the more requests.
 
 use super::axis::Axis;
-use super::over_time::{not_measured, stage_lines, time_axis};
+use super::over_time::{shading, time_axis};
 use super::panel::{Line, Panel, Shape};
 use super::theme::{self, Layout};
 use crate::analysis::Analysis;
@@ -42,16 +42,16 @@ pub(crate) fn heatmap(analysis: &Analysis, layout: Layout) -> Panel {
         }
         _ => Axis::from_zero(1.0, 4),
     };
-    lines.extend(stage_lines(analysis));
+    lines.extend(shading(analysis));
     Panel {
-        title: "Response time by due time, ms, logarithmic; colour: requests in a cell".to_owned(),
+        title: "Response time, ms, logarithmic; colour: requests in a cell".to_owned(),
         x: time_axis(analysis, layout),
         y,
         x_title: None,
         bands: Vec::new(),
         marks: Vec::new(),
         lines,
-        shaded: not_measured(analysis),
+        tells_spans: true,
         empty: "no request was answered",
     }
 }

@@ -57,7 +57,7 @@ pub(crate) fn panel(layout: Layout, lines: Vec<Line>) -> Panel {
         bands: Vec::new(),
         marks: Vec::new(),
         lines,
-        shaded: Vec::new(),
+        tells_spans: true,
         empty: "no request was answered",
     }
 }

@@ -3,10 +3,13 @@
 pub(crate) mod axis;
 mod heatmap;
 pub(crate) mod latency;
-mod over_time;
+mod names;
+pub(crate) mod over_time;
 pub(crate) mod panel;
+mod pen;
 pub(crate) mod queries;
 mod server;
+pub(crate) mod shading;
 pub(crate) mod tables;
 pub(crate) mod theme;
 
@@ -20,7 +23,8 @@ pub use theme::Layout;
 use crate::analysis::Analysis;
 use crate::error::AnalyzeError;
 use crate::prose::escaped;
-use panel::Panel;
+use panel::{Margins, Panel};
+use tables::Table;
 
 /// A figure of the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,12 +130,14 @@ impl FigureKind {
     /// The figure of a run.
     pub(crate) fn drawing(self, analysis: &Analysis, layout: Layout) -> Drawing {
         let layout = self.layout(analysis, layout);
-        let panels = self.panels(analysis, layout);
+        let mut panels = self.panels(analysis, layout);
+        panels.iter_mut().skip(1).for_each(|panel| panel.tells_spans = false);
         Drawing {
             stem: self.stem(),
             title: self.title().to_owned(),
             description: describe(self, analysis),
             grid: self.grid(panels.len(), layout),
+            tables: tables::of(self, analysis, &panels),
             panels,
             layout,
         }
@@ -147,6 +153,8 @@ pub(crate) struct Drawing {
     /// What it shows, for those who cannot see it.
     pub(crate) description: String,
     pub(crate) panels: Vec<Panel>,
+    /// Its numbers.
+    pub(crate) tables: Vec<Table>,
     /// Rows and columns of its panels.
     pub(crate) grid: (usize, usize),
     pub(crate) layout: Layout,
@@ -173,8 +181,17 @@ impl Drawing {
         let failed = |reason| AnalyzeError::Draw { figure: self.stem, reason };
         theme::register().map_err(failed)?;
         area.fill(&theme::GROUND).map_err(|error| failed(error.to_string()))?;
-        for (panel, area) in self.panels.iter().zip(area.split_evenly(self.grid)) {
-            panel.draw(&area, self.layout.text).map_err(failed)?;
+        let areas = area.split_evenly(self.grid);
+        let placed: Vec<_> = self.panels.iter().zip(&areas).collect();
+        let needed: Vec<Margins> =
+            placed.iter().map(|(panel, area)| panel.margins(area, self.layout.text)).collect();
+        let all = needed.iter().copied().fold(Margins::default(), Margins::max);
+        for (row, needed) in placed.chunks(self.grid.1).zip(needed.chunks(self.grid.1)) {
+            // Rows may begin at different heights, for not each has a legend.
+            let head = needed.iter().map(|needed| needed.head).max().unwrap_or(0);
+            for (panel, area) in row {
+                panel.draw(area, self.layout.text, Margins { head, ..all }).map_err(failed)?;
+            }
         }
         area.present().map_err(|error| failed(error.to_string()))
     }
@@ -230,8 +247,10 @@ fn describe(kind: FigureKind, analysis: &Analysis) -> String {
                 format!("{} from {} to {} s", stage.name, tenths(stage.from_ns), tenths(stage.to_ns))
             });
             let named: Vec<String> = named.collect();
-            let stages = if named.len() > 1 { format!(" Stages: {}.", named.join(", ")) } else { String::new() };
-            format!("{} requests a second were answered over the measured time.{stages}", or_dash(totals.rate))
+            let stages = if named.len() > 1 { format!("Stages: {}.", named.join(", ")) } else { String::new() };
+            let answered =
+                format!("{} requests a second were answered over the measured time.", or_dash(totals.rate));
+            sentences([answered, stages, over_time::shading_told(analysis)])
         }
         FigureKind::Times => format!(
             "Over the measured time the response times have P50 {} ms, P95 {} ms and P99 {} ms, the service times P50 {} ms, P95 {} ms and P99 {} ms. What lies between them is waiting before the request was sent.",
@@ -294,7 +313,57 @@ fn describe(kind: FigureKind, analysis: &Analysis) -> String {
     }
 }
 
+/// Those that say something, one after the other.
+fn sentences<const COUNT: usize>(parts: [String; COUNT]) -> String {
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
 /// Seconds with one place.
 fn tenths(ns: i64) -> String {
     crate::number::decimal((ns as f64 / 1e8).round() / 10.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::axis::Axis;
+    use super::panel::Line;
+    use super::*;
+
+    #[test]
+    fn the_same_time_stands_at_the_same_place_in_every_panel() {
+        let panel = |largest: f64, name: &str, tells_spans| {
+            let line = Line::through(name, theme::BLUE, [(0.0, Some(0.0)), (60.0, Some(largest))]);
+            Panel {
+                title: "Something over time".to_owned(),
+                x: Axis::time(60.0, 5),
+                y: Axis::from_zero(largest, 4),
+                x_title: None,
+                bands: Vec::new(),
+                marks: Vec::new(),
+                lines: vec![line, Line::spans("ramp", theme::RAMP, [(0.0, 5.0)])],
+                tells_spans,
+                empty: "nothing",
+            }
+        };
+        let drawing = Drawing {
+            stem: "aligned",
+            title: "Aligned".to_owned(),
+            description: "Two panels".to_owned(),
+            panels: vec![panel(5.0, "short", true), panel(2_000_000.0, "a longer name", false)],
+            tables: Vec::new(),
+            grid: (2, 1),
+            layout: Layout::NARROW,
+        };
+        let svg = drawing.svg().unwrap();
+        let texts: Vec<&str> = svg.split("<text ").skip(1).collect();
+        let places = |name: &str| -> Vec<&str> {
+            let own = texts.iter().filter(|text| text.contains(&format!(">\n{name}\n</text>")));
+            own.map(|text| text.split('"').nth(1).unwrap()).collect()
+        };
+        for tick in ["0 s", "30 s", "45 s"] {
+            let found = places(tick);
+            assert!(found.len() == 2 && found[0] == found[1], "{tick} at {found:?}");
+        }
+        assert_eq!(places("ramp").len(), 1, "what is the same in both is told once");
+    }
 }

@@ -4,13 +4,14 @@ use squall_core::row::Outcome;
 
 use super::axis::Axis;
 use super::panel::{Line, Panel, extent};
+use super::shading;
 use super::theme::{self, Layout};
 use crate::analysis::Analysis;
 use crate::health::HealthSecond;
 use crate::heat::ServiceTimes;
 use crate::percentile::ms;
 use crate::series::Bucket;
-use squall_core::schedule::StageKind;
+use squall_core::summary::Summary;
 
 /// Most ticks of a time axis.
 fn time_ticks(layout: Layout) -> usize {
@@ -27,22 +28,6 @@ pub(crate) fn time_axis(analysis: &Analysis, layout: Layout) -> Axis {
     Axis::time(end_ns(analysis) as f64 / 1e9, time_ticks(layout))
 }
 
-/// The spans, in seconds, that the figures leave out.
-pub(crate) fn not_measured(analysis: &Analysis) -> Vec<(f64, f64)> {
-    let end_ns = end_ns(analysis);
-    let mut shaded = Vec::new();
-    let mut from = 0;
-    for (begin, end) in analysis.spans.iter() {
-        shaded.push((from, begin));
-        from = end;
-    }
-    shaded.push((from, end_ns));
-    // Less than a pixel's worth is no span to speak of.
-    let worth = end_ns / 500;
-    let seconds = shaded.into_iter().filter(|(from, to)| to - from > worth);
-    seconds.map(|(from, to)| (from as f64 / 1e9, to as f64 / 1e9)).collect()
-}
-
 fn middle_s(bucket: &Bucket) -> f64 {
     (bucket.from_ns + bucket.to_ns) as f64 / 2e9
 }
@@ -56,17 +41,21 @@ pub(crate) fn middle_line(
     Line::through(name, color, points)
 }
 
-/// Every other measured stage, where there are several, and the server's outages.
-pub(crate) fn stage_lines(analysis: &Analysis) -> Vec<Line> {
-    let stages = crate::spans::placed_stages(&analysis.record.plan);
-    let measured: Vec<_> = stages.iter().filter(|stage| stage.kind == StageKind::Steady).collect();
-    let end_ns = end_ns(analysis);
-    let seconds = |ns: i64| ns.min(end_ns) as f64 / 1e9;
-    let every_other = measured.iter().skip(1).step_by(2).filter(|stage| stage.from_ns < end_ns);
-    let stages = every_other.map(|stage| (seconds(stage.from_ns), seconds(stage.to_ns)));
-    let outages = analysis.summary.outages.iter();
-    let gone = outages.map(|outage| (seconds(outage.from_ns), seconds(outage.to_ns)));
-    vec![Line::spans("every other stage", theme::STAGE, stages), Line::spans("outage", theme::OUTAGE, gone)]
+/// What lies behind the lines.
+pub(crate) fn shading(analysis: &Analysis) -> Vec<Line> {
+    let plan = &analysis.record.plan;
+    shading::spans(plan, &analysis.spans, outages(&analysis.summary), end_ns(analysis))
+}
+
+/// What lies behind the lines, in words.
+pub(crate) fn shading_told(analysis: &Analysis) -> String {
+    let plan = &analysis.record.plan;
+    shading::told(plan, &analysis.spans, outages(&analysis.summary), end_ns(analysis))
+}
+
+/// When the server was gone.
+pub(crate) fn outages(summary: &Summary) -> impl Iterator<Item = (i64, i64)> + '_ {
+    summary.outages.iter().map(|outage| (outage.from_ns, outage.to_ns))
 }
 
 /// The name of each stage, where there are several.
@@ -88,7 +77,7 @@ pub(crate) fn panel(
     y: Axis,
     mut lines: Vec<Line>,
 ) -> Panel {
-    lines.extend(stage_lines(analysis));
+    lines.extend(shading(analysis));
     Panel {
         title: title.to_owned(),
         x: time_axis(analysis, layout),
@@ -97,7 +86,7 @@ pub(crate) fn panel(
         bands: Vec::new(),
         marks: Vec::new(),
         lines,
-        shaded: not_measured(analysis),
+        tells_spans: true,
         empty: "nothing to show",
     }
 }

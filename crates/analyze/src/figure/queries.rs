@@ -70,7 +70,7 @@ pub(crate) fn by_filter(analysis: &Analysis, layout: Layout) -> Panel {
         bands: Vec::new(),
         marks: Vec::new(),
         lines,
-        shaded: Vec::new(),
+        tells_spans: true,
         empty: "no request was answered",
     }
 }
@@ -129,22 +129,26 @@ pub(crate) fn recall(analysis: &Analysis, layout: Layout) -> Panel {
         times.fold((f64::INFINITY, 0.0), |(low, high): (f64, f64), at| (low.min(at), high.max(at)));
     let recalls: Vec<f64> = lines.iter().flat_map(Line::values).collect();
     let lowest = recalls.iter().copied().fold(1.0, f64::min);
-    let x = Axis::fitting(
-        if smallest.is_finite() { smallest } else { 0.0 },
-        largest,
-        if layout.narrow { 4 } else { 8 },
-    );
+    let most_ticks = if layout.narrow { 4 } else { 8 };
+    let x = match Axis::fitting(if smallest.is_finite() { smallest } else { 0.0 }, largest, most_ticks) {
+        log if log.log => log,
+        _ => Axis::around(smallest.min(largest), largest, most_ticks),
+    };
     let scale = if x.log { ", logarithmic" } else { "" };
     let highest = extent(&lines).1;
+    let mut y = Axis::around((lowest - 0.002).clamp(0.0, 0.994), (highest + 0.002).min(1.0), 5);
+    // No recall is above 1, but a dot on it has its half there.
+    y.to = y.to.min(1.0 + (1.0 - y.from) / 40.0);
+    y.ticks.retain(|(at, _)| *at <= 1.0 + 1e-9);
     Panel {
         title: "Mean recall, a dot each class or filter".to_owned(),
         x,
-        y: Axis::around((lowest - 0.002).max(0.0), (highest + 0.002).clamp(lowest + 0.004, 1.004), 5),
+        y,
         x_title: Some(format!("P50 of the response time, ms{scale}")),
         bands: Vec::new(),
         marks: Vec::new(),
         lines,
-        shaded: Vec::new(),
+        tells_spans: true,
         empty: "no answer could be held against exact truth",
     }
 }

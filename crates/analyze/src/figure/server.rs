@@ -7,14 +7,17 @@ use super::theme::{self, Layout};
 use crate::analysis::Analysis;
 use crate::server_view::ServerFigure;
 
-/// Panels with the figures of each.
-const PANELS: [(&str, &[ServerFigure]); 6] = [
-    ("CPU of the server, cores", &[ServerFigure::Cpu]),
-    ("Memory of the server, MiB", &[ServerFigure::Memory]),
-    ("Search time inside the server, mean, ms", &[ServerFigure::Latency, ServerFigure::Queue]),
-    ("Search tasks", &[ServerFigure::Waiting, ServerFigure::Executing]),
-    ("Loaded segments", &[ServerFigure::Segments]),
-    ("Goroutines", &[ServerFigure::Goroutines]),
+/// Panels with the figures of each and what they are called there.
+const PANELS: [(&str, &[(ServerFigure, &str)]); 6] = [
+    ("CPU of the server, cores", &[(ServerFigure::Cpu, "")]),
+    ("Memory of the server, MiB", &[(ServerFigure::Memory, "")]),
+    (
+        "Search time inside the server, mean, ms",
+        &[(ServerFigure::Latency, "in all"), (ServerFigure::Queue, "in the queue")],
+    ),
+    ("Search tasks", &[(ServerFigure::Waiting, "waiting"), (ServerFigure::Executing, "at work")]),
+    ("Loaded segments", &[(ServerFigure::Segments, "")]),
+    ("Goroutines", &[(ServerFigure::Goroutines, "")]),
 ];
 
 /// The panels that have a figure; one that says why where there is none.
@@ -24,9 +27,8 @@ pub(crate) fn panels(analysis: &Analysis, layout: Layout) -> Vec<Panel> {
         let lines: Vec<_> = figures
             .iter()
             .zip([theme::BLUE, theme::VERMILION])
-            .filter_map(|(figure, color)| {
+            .filter_map(|((figure, name), color)| {
                 let series = analysis.server.get(*figure)?;
-                let name = if figures.len() > 1 { figure.title() } else { "" };
                 let points = series.points.iter().filter(|(at, _)| *at >= 0);
                 Some(middle_line(
                     name,
@@ -38,7 +40,7 @@ pub(crate) fn panels(analysis: &Analysis, layout: Layout) -> Vec<Panel> {
             .collect();
         if lines.iter().any(|line| !line.segments.is_empty()) {
             let (smallest, largest) = extent(&lines);
-            let y = if figures == [ServerFigure::Memory] {
+            let y = if matches!(figures, [(ServerFigure::Memory, _)]) {
                 Axis::around(smallest, largest, 4)
             } else {
                 Axis::from_zero(largest, 4)

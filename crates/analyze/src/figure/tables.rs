@@ -1,7 +1,9 @@
 //! The numbers of a figure as tables: what it shows, for those who read numbers or cannot see it.
 
+use std::collections::HashMap;
+
 use super::FigureKind;
-use super::panel::{Panel, Shape};
+use super::panel::{Line, Panel, Shape};
 use crate::analysis::Analysis;
 use crate::number::{DASH, decimal, fixed, percent, thousands};
 use crate::percentile::{Percentile, ms};
@@ -32,61 +34,64 @@ fn or_dash(value: Option<f64>) -> String {
     value.map_or_else(|| DASH.to_owned(), decimal)
 }
 
-/// A row for each x, a column for each line.
+/// Of a figure over time: a row for each x, a column for each line.
 pub(crate) fn of_panel(panel: &Panel) -> Table {
-    let lines: Vec<_> =
-        panel.lines.iter().filter(|line| line.shape == Shape::Stroke && !line.segments.is_empty()).collect();
+    of_lines(&panel.title, "s after the start", &panel.lines)
+}
+
+/// A row for each x, a column for each stroke; nothing of what has no point.
+pub(crate) fn of_lines(caption: &str, x: &str, lines: &[Line]) -> Table {
+    let lines: Vec<&Line> =
+        lines.iter().filter(|line| line.shape == Shape::Stroke && !line.segments.is_empty()).collect();
     let mut places: Vec<f64> =
         lines.iter().flat_map(|line| line.segments.iter().flatten()).map(|point| point.0).collect();
     places.sort_unstable_by(f64::total_cmp);
     places.dedup();
-    let at = |place: f64| decimal((place * 10.0).round() / 10.0);
+    let values: Vec<HashMap<u64, f64>> = lines
+        .iter()
+        .map(|line| line.segments.iter().flatten().map(|(x, y)| (x.to_bits(), *y)).collect())
+        .collect();
     let row = |place: &f64| {
-        let values = lines.iter().map(|line| {
-            let found = line.segments.iter().flatten().find(|(x, _)| x.total_cmp(place).is_eq());
-            or_dash(found.map(|(_, y)| *y))
-        });
-        std::iter::once(at(*place)).chain(values).collect()
+        let values = values.iter().map(|values| or_dash(values.get(&place.to_bits()).copied()));
+        std::iter::once(decimal((place * 10.0).round() / 10.0)).chain(values).collect()
     };
-    let name = |line: &&super::panel::Line| {
-        if line.name.is_empty() { "value".to_owned() } else { line.name.clone() }
+    let name = |line: &&Line| if line.name.is_empty() { "value".to_owned() } else { line.name.clone() };
+    let header = std::iter::once(x.to_owned()).chain(lines.iter().map(name)).collect();
+    Table { caption: caption.to_owned(), header, rows: places.iter().map(row).collect() }
+}
+
+/// Percentiles that tables list, in hundredths of a per cent, and as text.
+const LISTED: [(u32, &str); 9] = [
+    (1_000, "10"),
+    (2_500, "25"),
+    (5_000, "50"),
+    (7_500, "75"),
+    (9_000, "90"),
+    (9_500, "95"),
+    (9_900, "99"),
+    (9_990, "99.9"),
+    (9_999, "99.99"),
+];
+
+/// Response times by percentile, a column for each named group; `at` gives a group's time in ms.
+pub(crate) fn by_percentile<G>(groups: &[(String, G)], at: impl Fn(&G, Percentile) -> Option<f64>) -> Table {
+    let row = |(hundredths, label): (u32, &str)| {
+        let percentile = Percentile::of_hundredths(hundredths);
+        let values = groups.iter().map(|(_, group)| or_dash(at(group, percentile)));
+        std::iter::once(label.to_owned()).chain(values).collect()
     };
-    let header = std::iter::once("s after the start".to_owned()).chain(lines.iter().map(name)).collect();
-    Table { caption: panel.title.clone(), header, rows: places.iter().map(row).collect() }
+    let names = groups.iter().map(|(name, _)| name.clone());
+    Table {
+        caption: "Response time, ms, by percentile".to_owned(),
+        header: std::iter::once("percentile".to_owned()).chain(names).collect(),
+        rows: LISTED.into_iter().map(row).collect(),
+    }
 }
 
 fn percentiles(analysis: &Analysis) -> Table {
-    const SHOWN: [(u32, &str); 9] = [
-        (1_000, "10"),
-        (2_500, "25"),
-        (5_000, "50"),
-        (7_500, "75"),
-        (9_000, "90"),
-        (9_500, "95"),
-        (9_900, "99"),
-        (9_990, "99.9"),
-        (9_999, "99.99"),
-    ];
-    let groups: Vec<_> = analysis
-        .groups
-        .classes
-        .iter()
-        .map(|(name, group)| (name.as_str(), group))
-        .chain([("all", &analysis.groups.total)])
-        .collect();
-    let row = |(hundredths, label): (u32, &str)| {
-        let percentile = Percentile::of_hundredths(hundredths);
-        let values = groups.iter().map(|(_, group)| or_dash(group.response.percentile(percentile).map(ms)));
-        std::iter::once(label.to_owned()).chain(values).collect()
-    };
-    Table {
-        caption: "Response time, ms, by percentile".to_owned(),
-        header: std::iter::once("percentile")
-            .chain(groups.iter().map(|(name, _)| *name))
-            .map(str::to_owned)
-            .collect(),
-        rows: SHOWN.into_iter().map(row).collect(),
-    }
+    let classes = analysis.groups.classes.iter().map(|(name, group)| (name.clone(), group));
+    let groups: Vec<_> = classes.chain([("all".to_owned(), &analysis.groups.total)]).collect();
+    by_percentile(&groups, |group, percentile| group.response.percentile(percentile).map(ms))
 }
 
 fn filters(analysis: &Analysis) -> Table {

@@ -128,7 +128,8 @@ impl Quantity {
     }
 }
 
-fn percentile_ms(sample: &Sample, percentile: Percentile) -> Option<f64> {
+/// In milliseconds; `None` under the rows that it needs.
+pub(crate) fn percentile_ms(sample: &Sample, percentile: Percentile) -> Option<f64> {
     let rows = sample.by_speed();
     let enough = rows.len() >= percentile.min_rows();
     let rank = percentile.rank(rows.len()).checked_sub(1).filter(|_| enough)?;

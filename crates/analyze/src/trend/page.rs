@@ -10,6 +10,7 @@ use super::{MetricSeries, Trend, TrendSeries, views};
 use crate::error::AnalyzeError;
 use crate::figure::axis::Axis;
 use crate::figure::panel::{Line, Panel};
+use crate::figure::tables::Table;
 use crate::figure::{Drawing, Layout, theme};
 use crate::number::{DASH, fixed};
 use crate::outputs::write_text;
@@ -84,6 +85,7 @@ impl Trend {
             .map_err(|source| AnalyzeError::Write { path: directory.clone(), source })?;
         let json = directory.join("trend.json");
         write_json(&json, self)?;
+        remove_figures(&directory)?;
         let mut files = vec![json];
         for (number, series) in self.series.iter().enumerate() {
             let drawing = drawing(series, self.margin, Layout::WIDE);
@@ -98,6 +100,26 @@ impl Trend {
         files.push(html.clone());
         Ok(TrendFiles { html, files })
     }
+}
+
+/// Removes the figures of an earlier history, which may have had more series.
+fn remove_figures(directory: &Path) -> Result<(), AnalyzeError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| AnalyzeError::Write { path, source }
+    };
+    for entry in fs::read_dir(directory).map_err(failed(directory))? {
+        let path = entry.map_err(failed(directory))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let number = name.strip_prefix("series-").and_then(|name| {
+            let number = name.strip_suffix(".png").or_else(|| name.strip_suffix(".svg"))?;
+            number.parse::<usize>().ok()
+        });
+        if number.is_some() {
+            fs::remove_file(&path).map_err(failed(&path))?;
+        }
+    }
+    Ok(())
 }
 
 fn render(trend: &Trend, reports: &Path) -> Result<String, AnalyzeError> {
@@ -143,7 +165,7 @@ fn render(trend: &Trend, reports: &Path) -> Result<String, AnalyzeError> {
             title: views::title(series),
             subtitle: views::subtitle(series),
             figure: figure_block(
-                &drawing(series, trend.margin, Layout::WIDE),
+                drawing(series, trend.margin, Layout::WIDE),
                 &drawing(series, trend.margin, Layout::NARROW),
             )?,
             changes: changes.collect(),
@@ -195,16 +217,55 @@ fn drawing(series: &TrendSeries, margin: f64, layout: Layout) -> Drawing {
         stem: "series",
         title: "Every run".to_owned(),
         description: if found.is_empty() {
-            "Each point is a run, in order of time. No metric changed.".to_owned()
+            format!(
+                "Each point is a run, in order of time. No metric changed by more than its margin; {}.",
+                latest(series)
+            )
         } else {
             format!(
-                "Each point is a run, in order of time. A line across marks a change, orange for the worse and green for the better; grey is the median between two changes: {}.",
-                found.join(", ")
+                "Each point is a run, in order of time. A line across marks a change, orange for the worse and green for the better; grey is the median between two changes: {}; {}.",
+                found.join(", "),
+                latest(series)
             )
         },
+        tables: vec![table(series)],
         grid: (panels.len().div_ceil(columns).max(1), columns),
         panels,
         layout,
+    }
+}
+
+/// The last run's values, in a sentence's end.
+fn latest(series: &TrendSeries) -> String {
+    let known = series.metrics.iter().filter_map(|metric| {
+        let value = metric.metric.written((*metric.values.last()?)?);
+        Some(format!("{} {value} {}", metric.metric, metric.metric.unit()).trim_end().to_owned())
+    });
+    let known: Vec<String> = known.collect();
+    if known.is_empty() {
+        return "of the last run no metric is known".to_owned();
+    }
+    format!("the last run has {}", known.join(", "))
+}
+
+/// Every run, in the figure's order.
+fn table(series: &TrendSeries) -> Table {
+    let unit = |metric: &MetricSeries| match metric.metric.unit() {
+        "" => metric.metric.to_string(),
+        unit => format!("{}, {unit}", metric.metric),
+    };
+    let row = |(at, run): (usize, &super::TrendRun)| {
+        let values = series.metrics.iter().map(|metric| {
+            metric.values[at].map_or_else(|| DASH.to_owned(), |value| metric.metric.written(value))
+        });
+        let started = run.started.format("%Y-%m-%d %H:%M").to_string();
+        [run.directory.clone(), started].into_iter().chain(values).collect()
+    };
+    let names = ["run", "started (UTC)"].map(str::to_owned);
+    Table {
+        caption: "Every run, in order of time".to_owned(),
+        header: names.into_iter().chain(series.metrics.iter().map(unit)).collect(),
+        rows: series.runs.iter().enumerate().map(row).collect(),
     }
 }
 
@@ -242,7 +303,7 @@ fn panel(series: &TrendSeries, metric: &MetricSeries, margin: f64, layout: Layou
         bands: Vec::new(),
         marks: marks.collect(),
         lines,
-        shaded: Vec::new(),
+        tells_spans: true,
         empty: "not known in any run",
     }
 }
