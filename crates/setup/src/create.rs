@@ -22,13 +22,14 @@ pub(crate) async fn collection(
     patience.ask(|| admin.create_collection_with(collection, &schema, config.consistency, &layout)).await
 }
 
-/// Makes those partitions that are not there.
+/// Makes its partitions but for the first `there` ones: Milvus Lite refuses what is there already.
 pub(crate) async fn partitions(
     admin: &Admin,
     config: &SetupConfig,
     patience: &Patience,
+    there: u32,
 ) -> Result<(), SetupError> {
-    for number in 0..config.named_partitions().unwrap_or(0) {
+    for number in there..config.named_partitions().unwrap_or(0) {
         let partition = partition_name(number);
         patience.ask(|| admin.create_partition(&config.server.collection, &partition)).await?;
     }

@@ -42,7 +42,7 @@ pub(crate) fn name(collection: &str) -> String {
 /// What the server refuses. The collection may be there then.
 pub(crate) async fn make(admin: &Admin, config: &SetupConfig, patience: &Patience) -> Result<(), SetupError> {
     create::collection(admin, config, patience).await?;
-    create::partitions(admin, config, patience).await?;
+    create::partitions(admin, config, patience, 0).await?;
     settle::ask_for_index(admin, config, patience).await?;
     if config.replicas > 1 {
         let load = || admin.load_replicas(&config.server.collection, config.replicas);

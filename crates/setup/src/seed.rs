@@ -265,7 +265,7 @@ impl Seeding<'_> {
                 // An interruption may come when the server has it already.
                 *left = Left::Incomplete { server_keys: config.auto_id };
                 create::collection(admin, config, patience).await.inspect_err(|_| *left = before)?;
-                create::partitions(admin, config, patience).await
+                create::partitions(admin, config, patience, 0).await
             })
             .await?;
         let truth = self.fill(all_rows(self.config), truth).await?;
@@ -287,7 +287,10 @@ impl Seeding<'_> {
         // A setup that was killed may have left what it tried with; who may not drop it does without.
         let _ = admin.drop_collection(&probe::name(&config.server.collection)).await;
         // Setup may have ended between the collection and its partitions.
-        create::partitions(admin, config, patience).await?;
+        let described = patience.ask(|| admin.describe_collection(&config.server.collection)).await?;
+        // All but the default one; where the server does not tell, all are asked for.
+        let there = described.partitions.map_or(0, |partitions| partitions.saturating_sub(1));
+        create::partitions(admin, config, patience, there).await?;
         settle::ask_for_index(admin, config, patience).await?;
         clock.time(Phase::Load, 100, settle::load(admin, config, patience, events)).await?;
         let stored = Stored { admin, collection: &config.server.collection, patience };

@@ -1,7 +1,7 @@
 //! `--resume` looks at every key, whatever the number of rows.
 
 use squall_core::schema::{Consistency, Transport};
-use squall_setup::{Event, Outcome, SetupConfig};
+use squall_setup::{Event, Outcome, SetupConfig, SetupError};
 
 use crate::{admin, config, run, sandbox};
 
@@ -24,6 +24,24 @@ async fn a_missing_and_a_doubled_row_are_found_although_the_number_of_rows_is_ri
     }
     let (report, _) = run(&admin, &resume).await;
     assert_eq!(report.unwrap().outcome, Outcome::AlreadyThere);
+}
+
+#[tokio::test]
+async fn a_setup_that_ended_between_its_partitions_is_completed() {
+    let uri = sandbox().await;
+    let admin = admin(&uri, Transport::Grpc).await;
+    let config = SetupConfig { partitions: Some(3), ..config(&uri, Transport::Grpc) };
+    // As setup makes it, and its first partition.
+    let schema = config.dataset.schema(config.rows);
+    admin.create_collection("c", &schema, config.consistency, None).await.unwrap();
+    admin.create_partition("c", "part_0").await.unwrap();
+    let error = run(&admin, &config).await.0.unwrap_err();
+    assert!(matches!(error, SetupError::Incomplete { .. }), "{error:?}");
+    let (report, _) = run(&admin, &SetupConfig { resume: true, ..config.clone() }).await;
+    let report = report.unwrap();
+    assert_eq!((report.outcome, report.rows_sent), (Outcome::Resumed, 1_050));
+    assert_eq!(admin.describe_collection("c").await.unwrap().partitions, Some(4));
+    assert_eq!(run(&admin, &config).await.0.unwrap().outcome, Outcome::AlreadyThere);
 }
 
 #[tokio::test]

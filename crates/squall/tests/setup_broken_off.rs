@@ -115,8 +115,8 @@ fn a_killed_setup_is_resumed_on_milvus() {
     let Some(uri) = real_part("SQUALL_TEST_MILVUS_URI", "a_killed_setup_is_resumed_on_milvus") else {
         return;
     };
-    // Flushing, indexing and loading take seconds however few the rows: 20 kills take four minutes.
-    survives_kills(&uri, 4_000, 1_500, kills(5));
+    // Flushing, indexing and loading take seconds however few the rows: this takes four minutes.
+    survives_kills(&uri, 4_000, 1_500, kills(20));
 }
 
 #[test]

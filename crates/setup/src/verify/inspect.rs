@@ -159,7 +159,8 @@ fn layout(
     config: &SetupConfig,
     described: &CollectionDescription,
 ) -> Result<String, (String, &'static str)> {
-    if let Some(difference) = existing::other_layout(described, config, support::is_lite(admin)) {
+    let lite = support::is_lite(admin);
+    if let Some(difference) = existing::other_layout(described, config, lite) {
         return Err((
             difference,
             "give the settings that it was made with, or run setup with --drop-existing",
@@ -175,7 +176,7 @@ fn layout(
         counted(described.shards, "shard"),
         counted(described.partitions, "partition"),
         described.partition_key.as_ref().map(|key| format!("partition key {key}")),
-        described.consistency.map(|level| format!("consistency {}", level.name())),
+        described.consistency.filter(|_| !lite).map(|level| format!("consistency {}", level.name())),
     ];
     let told: Vec<String> = parts.into_iter().flatten().collect();
     Ok(if told.is_empty() { "the server does not tell".to_owned() } else { told.join(", ") })
