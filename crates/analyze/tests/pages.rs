@@ -201,6 +201,7 @@ fn search() -> FindMax {
         found: Found::Knee,
         highest_passed: Some(475.0),
         lowest_failed: Some(500.0),
+        error: None,
         steps: steps.collect(),
     }
 }
