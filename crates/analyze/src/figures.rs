@@ -42,8 +42,8 @@ pub struct Groups {
     pub classes: Vec<(String, Group)>,
     /// By measured stage, in the plan's order.
     pub stages: Vec<(String, Group)>,
-    /// Lag of the measured requests that were sent.
-    pub lag: Sorted,
+    /// P99 of the lag of the measured requests that were sent, in nanoseconds; `None` where too few were.
+    pub lag_p99_ns: Option<i64>,
 }
 
 impl Groups {
@@ -161,6 +161,8 @@ pub(crate) fn make(frame: &Frame, plan: &Plan, spans: &Spans) -> Groups {
         }
     }
 
+    // The lags are gone before the times come that are as large.
+    let lag_p99_ns = lag_p99_ns(frame, spans);
     // A thread's cells are never put together: the groups are unions of them.
     let stages = frame.stages.len();
     let shares = frame.on_all_cores(|rows| {
@@ -198,19 +200,17 @@ pub(crate) fn make(frame: &Frame, plan: &Plan, spans: &Spans) -> Groups {
         (name, group)
     });
     let stages = stages.collect();
-    // The service times go before the lags come: both are as large as the response times.
-    drop(shares);
-    Groups { total, classes, stages, lag: lag(frame, spans) }
+    Groups { total, classes, stages, lag_p99_ns }
 }
 
-/// Lag of the requests due in `spans` that were sent.
-fn lag(frame: &Frame, spans: &Spans) -> Sorted {
+/// P99 of the lag of the requests due in `spans` that were sent.
+fn lag_p99_ns(frame: &Frame, spans: &Spans) -> Option<i64> {
     let shares = frame.on_all_cores(|rows| {
         let mut lag = Unsorted::default();
         rows.filter(|row| spans.contains(row.due_ns())).filter_map(Row::lag_ns).for_each(|ns| lag.push(ns));
         lag.sort()
     });
-    Sorted::union(&shares)
+    Sorted::union(&shares).percentile(Percentile::P99)
 }
 
 /// A window [from, to) of `due`, in nanoseconds since the plan's start, and the figures of its rows.

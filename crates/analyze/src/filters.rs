@@ -6,7 +6,7 @@ use squall_core::plan::Plan;
 use squall_core::row::Outcome;
 
 use crate::frame::{Frame, NO_FILTER};
-use crate::percentile::{Percentile, Unsorted, ms};
+use crate::percentile::{Percentile, Sorted, Unsorted, ms};
 use crate::spans::Spans;
 
 /// What the measured requests of one class with one filter came to.
@@ -56,31 +56,55 @@ pub(crate) fn filter_text(plan: &Plan, filter: u16) -> Option<String> {
 }
 
 #[derive(Default)]
-struct Collected {
+struct Collected<Times> {
     requests: u64,
     failures: u64,
     short: u64,
-    response: Unsorted,
+    response: Times,
     recall_sum: f64,
     recalls: u64,
 }
 
+impl Collected<Vec<Sorted>> {
+    fn add(&mut self, share: Collected<Sorted>) {
+        self.requests += share.requests;
+        self.failures += share.failures;
+        self.short += share.short;
+        self.response.push(share.response);
+        self.recall_sum += share.recall_sum;
+        self.recalls += share.recalls;
+    }
+}
+
 /// The measured rows by class and filter, in the order of the plan.
 pub(crate) fn group(frame: &Frame, plan: &Plan, spans: &Spans) -> Vec<FilterGroup> {
-    let mut cells: BTreeMap<(u16, u16), Collected> = BTreeMap::new();
-    for row in frame.rows().filter(|row| spans.contains(row.due_ns())) {
-        let cell = cells.entry((row.class(), row.filter())).or_default();
-        cell.requests += 1;
-        if !row.outcome().is_answered() {
-            cell.failures += 1;
-            continue;
+    let shares = frame.on_all_cores(|rows| {
+        let mut cells: BTreeMap<(u16, u16), Collected<Unsorted>> = BTreeMap::new();
+        for row in rows.filter(|row| spans.contains(row.due_ns())) {
+            let cell = cells.entry((row.class(), row.filter())).or_default();
+            cell.requests += 1;
+            if !row.outcome().is_answered() {
+                cell.failures += 1;
+                continue;
+            }
+            cell.short += u64::from(row.outcome() == Outcome::Short);
+            cell.response.push(row.response_ns());
+            if let Some(recall) = row.recall() {
+                cell.recall_sum += f64::from(recall);
+                cell.recalls += 1;
+            }
         }
-        cell.short += u64::from(row.outcome() == Outcome::Short);
-        cell.response.push(row.response_ns());
-        if let Some(recall) = row.recall() {
-            cell.recall_sum += f64::from(recall);
-            cell.recalls += 1;
-        }
+        let mut room = Vec::new();
+        let sorted = cells.into_iter().map(|(key, cell)| {
+            let Collected { requests, failures, short, response, recall_sum, recalls } = cell;
+            let response = response.sort_with(&mut room);
+            (key, Collected { requests, failures, short, response, recall_sum, recalls })
+        });
+        sorted.collect::<Vec<_>>()
+    });
+    let mut cells: BTreeMap<(u16, u16), Collected<Vec<Sorted>>> = BTreeMap::new();
+    for (key, share) in shares.into_iter().flatten() {
+        cells.entry(key).or_default().add(share);
     }
     let order = |class: &str| plan.classes.iter().position(|known| known.name == class).unwrap_or(usize::MAX);
     let mut groups: Vec<((usize, u16), FilterGroup)> = cells
@@ -88,7 +112,7 @@ pub(crate) fn group(frame: &Frame, plan: &Plan, spans: &Spans) -> Vec<FilterGrou
         .map(|((class, filter), cell)| {
             let class = frame.classes[usize::from(class)].clone();
             let limit = plan.classes.iter().find(|known| known.name == class).map_or(0, |known| known.limit);
-            let sorted = cell.response.sort();
+            let sorted = Sorted::union(&cell.response);
             let at = |percentile| sorted.percentile(percentile).map(ms);
             let group = FilterGroup {
                 limit,

@@ -1,7 +1,7 @@
 //! Latency over time: how many requests lie where (a heat map), and service time percentiles.
 
 use crate::frame::Frame;
-use crate::percentile::{Percentile, Unsorted, ms};
+use crate::percentile::{Percentile, Sorted, Unsorted, ms};
 use crate::series::Series;
 
 /// Most columns of the map.
@@ -36,12 +36,16 @@ pub struct ServiceTimes {
 
 /// The map of a run, on the buckets of its series.
 pub(crate) fn map(frame: &Frame, series: &Series) -> Heat {
-    let answered = || frame.rows().filter(|row| row.outcome().is_answered());
-    let (mut shortest, mut longest) = (i64::MAX, 0);
-    for row in answered() {
-        shortest = shortest.min(row.response_ns().max(1_000));
-        longest = longest.max(row.response_ns());
-    }
+    let ends = frame.on_all_cores(|rows| {
+        let (mut shortest, mut longest) = (i64::MAX, 0);
+        for row in rows.filter(|row| row.outcome().is_answered()) {
+            shortest = shortest.min(row.response_ns().max(1_000));
+            longest = longest.max(row.response_ns());
+        }
+        (shortest, longest)
+    });
+    let shortest = ends.iter().map(|(shortest, _)| *shortest).min().unwrap_or(i64::MAX);
+    let longest = ends.iter().map(|(_, longest)| *longest).max().unwrap_or(0);
     if longest == 0 || series.buckets.is_empty() {
         return Heat::default();
     }
@@ -52,11 +56,20 @@ pub(crate) fn map(frame: &Frame, series: &Series) -> Heat {
     let together = series.buckets.len().div_ceil(MOST_COLUMNS);
     let columns = series.buckets.len().div_ceil(together);
     let width_ns = series.width_ns * together as i64;
+    let shares = frame.on_all_cores(|requests| {
+        let mut counts = vec![vec![0_u64; rows]; columns];
+        for row in requests.filter(|row| row.outcome().is_answered()) {
+            let column = usize::try_from(row.due_ns().div_euclid(width_ns)).unwrap_or(0).min(columns - 1);
+            let above = (ms(row.response_ns().max(1_000)).log10() - low) / step;
+            counts[column][(above.max(0.0) as usize).min(rows - 1)] += 1;
+        }
+        counts
+    });
     let mut counts = vec![vec![0; rows]; columns];
-    for row in answered() {
-        let column = usize::try_from(row.due_ns().div_euclid(width_ns)).unwrap_or(0).min(columns - 1);
-        let above = (ms(row.response_ns().max(1_000)).log10() - low) / step;
-        counts[column][(above.max(0.0) as usize).min(rows - 1)] += 1;
+    for share in shares {
+        for (sum, count) in counts.iter_mut().flatten().zip(share.iter().flatten()) {
+            *sum += count;
+        }
     }
     let end_ns = series.buckets.last().map_or(0, |bucket| bucket.to_ns);
     let time = |column: usize| (column as i64 * width_ns).min(end_ns) as f64 / 1e9;
@@ -67,23 +80,24 @@ pub(crate) fn map(frame: &Frame, series: &Series) -> Heat {
     }
 }
 
-/// Service time percentiles, a bucket each.
+/// Service time percentiles, a bucket each; what is due after the last bucket counts to it.
 pub(crate) fn service_times(frame: &Frame, series: &Series) -> Vec<ServiceTimes> {
-    let mut times = vec![Unsorted::default(); series.buckets.len()];
-    if times.is_empty() {
-        return Vec::new();
-    }
-    for row in frame.rows().filter(|row| row.outcome().is_answered()) {
-        let bucket = usize::try_from(row.due_ns().div_euclid(series.width_ns)).unwrap_or(0);
-        let last = times.len() - 1;
-        if let Some(service_ns) = row.service_ns() {
-            times[bucket.min(last)].push(service_ns);
+    let Some(last) = series.buckets.len().checked_sub(1) else { return Vec::new() };
+    let shares = frame.on_all_cores(|rows| {
+        let mut times = vec![Unsorted::default(); last + 1];
+        for row in rows.filter(|row| row.outcome().is_answered()) {
+            let bucket = usize::try_from(row.due_ns().div_euclid(series.width_ns)).unwrap_or(0).min(last);
+            if let Some(service_ns) = row.service_ns() {
+                times[bucket].push(service_ns);
+            }
         }
-    }
-    let percentiles = |times: Unsorted| {
-        let sorted = times.sort();
+        let mut room = Vec::new();
+        times.into_iter().map(|times| times.sort_with(&mut room)).collect::<Vec<_>>()
+    });
+    let percentiles = |bucket: usize| {
+        let sorted = Sorted::union(shares.iter().map(|share| &share[bucket]));
         let at = |percentile| sorted.percentile(percentile).map(ms);
         ServiceTimes { p50_ms: at(Percentile::P50), p95_ms: at(Percentile::P95), p99_ms: at(Percentile::P99) }
     };
-    times.into_iter().map(percentiles).collect()
+    (0..=last).map(percentiles).collect()
 }

@@ -6,9 +6,11 @@
 //! Statistical Association 47, 1952, 635–646): the times at the ends of the interval of its share.
 //! What runs differ by among themselves (a restart, another hour) is not in it.
 
+use squall_core::row::Outcome;
 use squall_core::target::{Figure, Target};
 
 use crate::figures::Group;
+use crate::frame::Row;
 use crate::judge::Case;
 use crate::measured_time::MeasuredTime;
 use crate::percentile::{Percentile, ms};
@@ -53,6 +55,34 @@ struct Slice {
     answered: f64,
 }
 
+impl Slice {
+    fn add(&mut self, row: Row<'_>) {
+        let outcome = row.outcome();
+        self.requests += 1.0;
+        if !outcome.is_answered() {
+            self.failures += 1.0;
+            return;
+        }
+        self.answered += 1.0;
+        self.response_sum_ms += ms(row.response_ns());
+        self.short += f64::from(outcome == Outcome::Short);
+        if let Some(recall) = row.recall() {
+            self.recalls += 1.0;
+            self.recall_sum += f64::from(recall);
+        }
+    }
+
+    fn add_all(&mut self, other: &Self) {
+        self.requests += other.requests;
+        self.failures += other.failures;
+        self.short += other.short;
+        self.recall_sum += other.recall_sum;
+        self.recalls += other.recalls;
+        self.response_sum_ms += other.response_sum_ms;
+        self.answered += other.answered;
+    }
+}
+
 /// The measured rows by class and slice, counted once for all targets.
 pub(crate) struct Slices<'a> {
     case: &'a Case<'a>,
@@ -65,22 +95,19 @@ impl<'a> Slices<'a> {
     pub(crate) fn count(case: &'a Case<'a>) -> Self {
         let time = MeasuredTime::new(case.spans, case.plan);
         let frame = case.frame;
-        let mut counts = vec![vec![Slice::default(); time.strata().len()]; frame.classes.len()];
-        for row in frame.rows() {
-            let Some(slice) = time.slice(row.due_ns()) else { continue };
-            let count = &mut counts[usize::from(row.class())][slice];
-            let outcome = row.outcome();
-            count.requests += 1.0;
-            if outcome.is_answered() {
-                count.answered += 1.0;
-                count.response_sum_ms += ms(row.response_ns());
-                count.short += f64::from(outcome == squall_core::row::Outcome::Short);
-                if let Some(recall) = row.recall() {
-                    count.recalls += 1.0;
-                    count.recall_sum += f64::from(recall);
-                }
-            } else {
-                count.failures += 1.0;
+        let none = || vec![vec![Slice::default(); time.strata().len()]; frame.classes.len()];
+        let shares = frame.on_all_cores(|rows| {
+            let mut counts = none();
+            for row in rows {
+                let Some(slice) = time.slice(row.due_ns()) else { continue };
+                counts[usize::from(row.class())][slice].add(row);
+            }
+            counts
+        });
+        let mut counts = none();
+        for share in &shares {
+            for (sum, slice) in counts.iter_mut().flatten().zip(share.iter().flatten()) {
+                sum.add_all(slice);
             }
         }
         Self { case, time, counts }
@@ -160,13 +187,23 @@ impl<'a> Slices<'a> {
         let value_ns = group.response.at(rank.checked_sub(1)?)?;
         let of_class: Vec<bool> =
             frame.classes.iter().map(|name| class.is_none_or(|class| class == name)).collect();
-        for row in frame.rows() {
-            let slow = !row.outcome().is_answered() || row.response_ns() >= value_ns;
-            if slow
-                && of_class[usize::from(row.class())]
-                && let Some(slice) = self.time.slice(row.due_ns())
-            {
-                over[slice] += 1.0;
+        let slices = over.len();
+        let shares = frame.on_all_cores(|rows| {
+            let mut slower = vec![0_u64; slices];
+            for row in rows {
+                let slow = !row.outcome().is_answered() || row.response_ns() >= value_ns;
+                if slow
+                    && of_class[usize::from(row.class())]
+                    && let Some(slice) = self.time.slice(row.due_ns())
+                {
+                    slower[slice] += 1;
+                }
+            }
+            slower
+        });
+        for share in shares {
+            for (over, slower) in over.iter_mut().zip(share) {
+                *over += slower as f64;
             }
         }
         let spread = of_sum(&over, self.time.strata())?;

@@ -8,7 +8,7 @@ use squall_core::summary::{ValidityCheck, ValidityResult};
 use crate::figures::Groups;
 use crate::health::{Health, HealthSecond};
 use crate::number::{decimal, percent, thousands};
-use crate::percentile::{Percentile, ms};
+use crate::percentile::ms;
 use crate::rows::UnreadablePart;
 use crate::spans::Spans;
 
@@ -87,7 +87,7 @@ fn unknown(name: &str, limit: Option<f64>, why: &str) -> ValidityCheck {
 fn lag(evidence: &Evidence<'_>) -> ValidityCheck {
     let response_p99 = evidence.groups.total.figures.response_ms.p99;
     let limit = response_p99.map_or(LAG_FLOOR_MS, |p99| LAG_FLOOR_MS.max(LAG_SHARE * p99));
-    let Some(lag) = evidence.groups.lag.percentile(Percentile::P99) else {
+    let Some(lag) = evidence.groups.lag_p99_ns else {
         return unknown("lag", Some(limit), "fewer than 100 measured requests were sent");
     };
     let lag = ms(lag);

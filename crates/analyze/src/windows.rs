@@ -1,9 +1,9 @@
 //! The measured time in windows wide enough for a percentile each: what drift and a cold start are
 //! looked for in.
 
-use crate::frame::Frame;
+use crate::frame::{Frame, Row};
 use crate::measured_time::MeasuredTime;
-use crate::percentile::{Percentile, Unsorted, ms};
+use crate::percentile::{Percentile, Sorted, Unsorted, ms};
 
 /// Most windows.
 const MOST: usize = 240;
@@ -29,8 +29,8 @@ pub(crate) struct Window {
 
 /// Cuts the measured time into as many windows as its rows are enough for, at least a second each.
 pub(crate) fn cut(frame: &Frame, time: &MeasuredTime) -> Vec<Window> {
-    let measured = || frame.rows().filter(|row| time.slice(row.due_ns()).is_some());
-    let rows = measured().count();
+    let measured = |row: &Row<'_>| time.slice(row.due_ns()).is_some();
+    let rows: usize = frame.on_all_cores(|rows| rows.filter(measured).count()).into_iter().sum();
     let count = (rows / ROWS).min(MOST).min(time.length_s() as usize);
     if count == 0 {
         return Vec::new();
@@ -39,18 +39,29 @@ pub(crate) fn cut(frame: &Frame, time: &MeasuredTime) -> Vec<Window> {
     let mut windows: Vec<Window> = (0..count)
         .map(|part| Window { from_ns: at(part), to_ns: at(part + 1), ..Window::default() })
         .collect();
-    let mut responses = vec![Unsorted::default(); count];
-    for row in measured() {
-        let Some(part) = time.part(row.due_ns(), count) else { continue };
-        windows[part].requests += 1;
-        if row.outcome().is_answered() {
-            responses[part].push(row.response_ns());
-        } else {
-            windows[part].failures += 1;
+    let shares = frame.on_all_cores(|rows| {
+        let mut parts = vec![(0_u64, 0_u64, Unsorted::default()); count];
+        for row in rows.filter(measured) {
+            let Some(part) = time.part(row.due_ns(), count) else { continue };
+            let (requests, failures, responses) = &mut parts[part];
+            *requests += 1;
+            if row.outcome().is_answered() {
+                responses.push(row.response_ns());
+            } else {
+                *failures += 1;
+            }
         }
-    }
-    for (window, responses) in windows.iter_mut().zip(responses) {
-        let sorted = responses.sort();
+        let mut room = Vec::new();
+        let sorted = parts
+            .into_iter()
+            .map(|(requests, failures, responses)| (requests, failures, responses.sort_with(&mut room)));
+        sorted.collect::<Vec<_>>()
+    });
+    for (part, window) in windows.iter_mut().enumerate() {
+        let shares = || shares.iter().map(|share| &share[part]);
+        window.requests = shares().map(|(requests, _, _)| requests).sum();
+        window.failures = shares().map(|(_, failures, _)| failures).sum();
+        let sorted = Sorted::union(shares().map(|(_, _, responses)| responses));
         let at = |percentile| sorted.percentile(percentile).map(ms);
         window.p50_ms = at(Percentile::P50);
         window.p95_ms = at(Percentile::P95);
