@@ -233,7 +233,13 @@ impl FindMax {
     /// The result in a sentence.
     pub fn sentence(&self) -> String {
         let target = &self.target;
-        let rate = |rate: Option<f64>| rate.map_or_else(|| "-".to_owned(), |rate| format!("{rate:.0}"));
+        // Rates that the search tells apart, 5 % and more, read differently.
+        let rate = |rate: Option<f64>| match rate {
+            None => "-".to_owned(),
+            Some(rate) if rate < 10.0 => format!("{rate:.2}"),
+            Some(rate) if rate < 100.0 => format!("{rate:.1}"),
+            Some(rate) => format!("{rate:.0}"),
+        };
         let (passed, failed) = (rate(self.highest_passed), rate(self.lowest_failed));
         let ended = match &self.error {
             Some(error) => format!("broken off ({error})"),
@@ -346,6 +352,23 @@ mod tests {
         ] {
             assert_eq!(decided(&tries), told, "{tries:?}");
         }
+    }
+
+    #[test]
+    fn low_rates_are_told_apart() {
+        let found = FindMax {
+            schema_version: FIND_MAX_SCHEMA_VERSION,
+            target: "p99 < 120ms".parse().unwrap(),
+            found: Found::Knee,
+            highest_passed: Some(2.1),
+            lowest_failed: Some(2.2),
+            error: None,
+            steps: vec![],
+        };
+        let sentence = found.sentence();
+        assert!(sentence.contains("2.10/s, confirmed, and no longer at 2.20/s"), "{sentence}");
+        let found = FindMax { highest_passed: Some(475.0), lowest_failed: Some(500.0), ..found };
+        assert!(found.sentence().contains("475/s, confirmed, and no longer at 500/s"));
     }
 
     #[test]
