@@ -13,6 +13,10 @@ const FEWEST_FAILURES: usize = 10;
 /// How long failures in a row, without one refused, must go on to be more than a hiccup.
 const SHORTEST_NS: i64 = 1_000_000_000;
 
+/// How long nothing must be heard around a refused request: as long as a lost connection waits before it
+/// tries again. Else others were answered meanwhile, over connections that were never lost.
+const SHORTEST_REFUSAL_NS: i64 = 50_000_000;
+
 /// Spans closer than this are one: workers and their connections come back one by one.
 const APART_NS: i64 = 1_000_000_000;
 
@@ -53,7 +57,8 @@ type Lives = Vec<Option<(i64, i64)>>;
 ///
 /// From the moment that the first failed request was due (or the last sign of life came, where that
 /// was later) to the next sign of life, where none came between and either a request was refused (no
-/// connection was left), or at least ten failed over a second or more.
+/// connection was left) and the silence is longer than a reconnection, or at least ten failed over a second
+/// or more.
 pub(crate) fn find(frame: &Frame) -> Vec<Outage> {
     let failed = |row: Row<'_>| {
         let outcome = row.outcome();
@@ -100,7 +105,9 @@ fn among(failed: &[Failed], lives: &[Option<(i64, i64)>]) -> Vec<Outage> {
         let rows = &failed[silence.first..=silence.last];
         let refused = rows.iter().any(|failed| failed.outcome == Outcome::Refused);
         let long = failed[silence.last].done_ns - silence.from_ns >= SHORTEST_NS;
-        let gone = refused || (long && rows.len() >= FEWEST_FAILURES);
+        let heard_ns = silence.life_ns.unwrap_or(i64::MAX);
+        let unreachable = refused && heard_ns.saturating_sub(silence.from_ns) >= SHORTEST_REFUSAL_NS;
+        let gone = unreachable || (long && rows.len() >= FEWEST_FAILURES);
         if !gone {
             continue;
         }
@@ -225,6 +232,9 @@ mod tests {
     fn failures_among_answers_are_no_outage() {
         let some_fail = (0..10_000).map(|at| (at, if at % 3 == 0 { Outcome::Ok } else { Outcome::Reset }));
         assert_eq!(outages(some_fail), []);
+        // Refused by one worker while others are answered.
+        let refused = (0..10_000).map(|at| (at, if at % 40 == 0 { Outcome::Refused } else { Outcome::Ok }));
+        assert_eq!(outages(refused), []);
         // A burst is over too soon, nine are too few, and a rate limit is a sign of life.
         assert_eq!(outages(every(1, 0, 900, Outcome::ServerError)), []);
         assert_eq!(outages(every(200, 0, 1_800, Outcome::ServerError)), []);
