@@ -52,8 +52,8 @@ impl Probe {
 /// Holds a run at 500/s against the log of a server with that latency: first the server's time against
 /// the delay that it drew, then the service time against the server's.
 ///
-/// The bar is 2 % or 0.3 ms, and on top of it what a bare sleep was late beside the run, at the same
-/// percentile. On a quiet machine that is nothing; and a client whose clock begins elsewhere, or ticks
+/// The bar is 2 % or 0.3 ms, and on top of it twice what a bare sleep was late beside the run, at the same
+/// percentile: a request and its answer each wait for a thread to wake. On a quiet machine that is nothing; and a client whose clock begins elsewhere, or ticks
 /// in milliseconds, fails at P50 however busy the machine is.
 fn is_what_the_log_says(latency: &str, test: &str) {
     let place = Workplace::new();
@@ -85,8 +85,11 @@ fn is_what_the_log_says(latency: &str, test: &str) {
             delay <= took && took <= service,
             "{name}: the server's time holds its delay, ours holds that"
         );
-        assert!(took - delay <= bar + late, "{name}: the server took {took} ms for a delay of {delay} ms");
-        assert!(service - took <= bar + late, "{name}: {service} ms, where the server took {took} ms");
+        assert!(
+            took - delay <= bar + 2.0 * late,
+            "{name}: the server took {took} ms for a delay of {delay} ms"
+        );
+        assert!(service - took <= bar + 2.0 * late, "{name}: {service} ms, where the server took {took} ms");
     }
 }
 
