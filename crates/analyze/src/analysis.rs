@@ -15,7 +15,7 @@ use crate::failures::{self, FailureGroup};
 use crate::figures::{self, Groups};
 use crate::filters::{self, FilterGroup};
 use crate::findings;
-use crate::frame::{Frame, Row};
+use crate::frame::Frame;
 use crate::health::Health;
 use crate::heat::{self, Heat, ServiceTimes};
 use crate::judge::{self, JudgedTarget};
@@ -111,7 +111,7 @@ pub fn analyze_runs(paths: &[&Path], options: &Options) -> Result<Analysis, Anal
         [] => Err(AnalyzeError::NoRun),
         [(run, record)] => {
             let Read { frame, unreadable, health } = Read::of(run, 0)?;
-            let spans = Spans::of(record, frame.rows().map(Row::due_ns).max());
+            let spans = Spans::of(record, || frame.last_due_ns());
             let groups = figures::make(&frame, &record.plan, &spans);
             let checks = check(record, &groups, &health, &spans, frame.len(), &unreadable);
             Ok(finish(
@@ -178,8 +178,8 @@ fn join(runs: &[(RunDir, RunRecord)]) -> Result<Ingredients, AnalyzeError> {
     }
     // Where a shard was killed the whole run ends with what it left.
     let endless = parts.iter().filter(|(own, _)| own.totals.is_none());
-    let last_due = endless.map(|(_, read)| read.frame.rows().map(Row::due_ns).max()).min().flatten();
-    let spans = Spans::of(&record, last_due);
+    let last_due_ns = || endless.map(|(_, read)| read.frame.last_due_ns()).min().flatten();
+    let spans = Spans::of(&record, last_due_ns);
     let (mut frame, mut unreadable, mut health) = (Frame::default(), Vec::new(), Health::default());
     let mut checks = Vec::new();
     for (own, read) in parts {
@@ -292,7 +292,7 @@ pub fn response_times(run: &Path) -> Result<(Groups, Series), AnalyzeError> {
     let run = RunDir::open(run)?;
     let record = run.read_record()?;
     let (frame, _) = rows::read(&run, Columns::Responses)?;
-    let spans = Spans::of(&record, frame.rows().map(Row::due_ns).max());
+    let spans = Spans::of(&record, || frame.last_due_ns());
     let series = series::by_second(&frame);
     Ok((figures::make(&frame, &record.plan, &spans), series))
 }

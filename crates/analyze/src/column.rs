@@ -1,6 +1,9 @@
-//! Columns packed by chunk: what repeats is stored once, and instants as offsets from the first.
+//! Columns packed by chunk: what repeats is stored once, and times as distances from one of them, in
+//! as many bits as they need.
 //!
 //! A run of 100 million rows has to fit into memory beside the figures that are made of it.
+
+use crate::packed::{MOST_BITS, Packed, largest};
 
 /// Values of a chunk, of which there are often few different ones.
 #[derive(Clone, Debug)]
@@ -8,7 +11,7 @@ pub(crate) enum Column<T> {
     /// All rows have this value.
     One(T),
     /// At most 256 different ones: a code a row, and the value of each code.
-    Few { codes: Box<[u8]>, values: Box<[T]> },
+    Few { codes: Packed, values: Box<[T]> },
     /// A value a row.
     Each(Box<[T]>),
 }
@@ -19,7 +22,7 @@ impl<T: Copy> Column<T> {
     pub(crate) fn get(&self, row: usize) -> T {
         match self {
             Self::One(value) => *value,
-            Self::Few { codes, values } => values[usize::from(codes[row])],
+            Self::Few { codes, values } => values[codes.get(row) as usize],
             Self::Each(values) => values[row],
         }
     }
@@ -76,6 +79,8 @@ impl Bits for Option<i32> {
     }
 }
 
+/// 2⁶⁴ divided by the golden ratio.
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 /// Slots of the table that finds a value's code; twice the codes that there are.
 const SLOTS: usize = 512;
 
@@ -88,7 +93,7 @@ impl<T: Bits> Column<T> {
         for value in rows {
             let bits = value.bits();
             // Fibonacci hashing: the high bits of a product with the golden ratio.
-            let mut slot = (bits.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 55) as usize;
+            let mut slot = (bits.wrapping_mul(GOLDEN) >> 55) as usize;
             let code = loop {
                 match slots[slot] {
                     0 if values.len() == 256 => return Self::Each(rows.into()),
@@ -105,7 +110,11 @@ impl<T: Bits> Column<T> {
         }
         match values.as_slice() {
             [only] => Self::One(*only),
-            _ => Self::Few { codes: codes.into(), values: values.into() },
+            _ => {
+                let bits = (values.len() - 1).ilog2() + 1;
+                let codes = Packed::new(bits, codes.into_iter().map(u64::from));
+                Self::Few { codes, values: values.into() }
+            }
         }
     }
 }
@@ -118,22 +127,25 @@ pub(crate) const NEVER: i64 = i64::MIN;
 pub(crate) enum Times {
     /// All rows have this one.
     One(i64),
-    /// Within 4.29 s of a base, apart from a few, which are listed by their rows.
-    Near { base: i64, offsets: Box<[u32]>, others: Box<[(u32, i64)]> },
-    /// Within 18 minutes of the earliest.
-    Far { base: i64, low: Box<[u32]>, high: Box<[u8]> },
+    /// Distances from a base, apart from those of a few times, which are listed by their rows. Two of
+    /// the numbers are no distances: [`NONE`] and [`LISTED`].
+    Near { base: i64, distances: Packed, others: Box<[(u32, i64)]> },
     /// Farther apart.
     Each(Box<[i64]>),
 }
 
-/// In place of an offset, for [`NEVER`].
-const NONE: u32 = u32::MAX;
-/// In place of an offset, for a time that is listed.
-const LISTED: u32 = u32::MAX - 1;
-/// As many times as this share of a chunk may be listed: one of 64.
-const LISTED_SHARE: usize = 64;
-/// Largest offset of [`Times::Far`], which stands for [`NEVER`].
-const FAR: u64 = (1 << 40) - 1;
+/// In place of a distance, for [`NEVER`].
+const NONE: u64 = 0;
+/// In place of a distance, for a time that is listed.
+const LISTED: u64 = 1;
+/// The smallest distance.
+const NEAREST: u64 = 2;
+/// How many times of a chunk are looked at to choose the bits of its distances.
+const LOOKED_AT: u64 = 1_024;
+/// As many of these as this share may be listed: one of 64.
+const LISTED_SHARE: u64 = 64;
+/// What a listed time takes.
+const LISTED_BITS: u64 = 8 * size_of::<(u32, i64)>() as u64;
 
 impl Times {
     /// The time of row `row` of the chunk.
@@ -141,14 +153,10 @@ impl Times {
     pub(crate) fn get(&self, row: usize) -> i64 {
         match self {
             Self::One(time) => *time,
-            Self::Near { base, offsets, others } => match offsets[row] {
+            Self::Near { base, distances, others } => match distances.get(row) {
                 NONE => NEVER,
                 LISTED => listed(others, row),
-                offset => base.wrapping_add(i64::from(offset)),
-            },
-            Self::Far { base, low, high } => match u64::from(low[row]) | u64::from(high[row]) << 32 {
-                FAR => NEVER,
-                offset => base.wrapping_add_unsigned(offset),
+                distance => base.wrapping_add_unsigned(distance),
             },
             Self::Each(times) => times[row],
         }
@@ -168,48 +176,64 @@ impl Times {
         if latest == NEVER {
             return Self::One(NEVER);
         }
-        let widest = latest.abs_diff(earliest);
-        if widest < u64::from(LISTED) {
-            return Self::near(times, earliest);
+        // What was slow is late by itself, and was due long before its neighbours: the few that are
+        // listed lie at one end or the other.
+        let after = fewest_bits(times, earliest)
+            .map(|(room, bits)| (room, bits, earliest.wrapping_sub_unsigned(NEAREST)));
+        let before = fewest_bits(times, latest)
+            .map(|(room, bits)| (room, bits, latest.wrapping_sub_unsigned(largest(bits))));
+        match after.into_iter().chain(before).min() {
+            Some((_, bits, base)) => Self::near(times, base, bits),
+            None => Self::Each(times.into()),
         }
-        // What was slow is late by itself, and was due long before its neighbours.
-        for base in [earliest, latest.saturating_sub(i64::from(LISTED) - 1)] {
-            let beside = times.iter().filter(|time| **time != NEVER && offset(**time, base).is_none());
-            if beside.count() <= times.len() / LISTED_SHARE {
-                return Self::near(times, base);
-            }
-        }
-        if widest < FAR {
-            let far = || times.iter().map(|time| if *time == NEVER { FAR } else { time.abs_diff(earliest) });
-            let low = far().map(|offset| offset as u32).collect();
-            return Self::Far {
-                base: earliest,
-                low,
-                high: far().map(|offset| (offset >> 32) as u8).collect(),
-            };
-        }
-        Self::Each(times.into())
     }
 
-    fn near(times: &[i64], base: i64) -> Self {
+    /// With distances of so many bits from `base`, whatever they are: what they do not reach is listed.
+    fn near(times: &[i64], base: i64, bits: u32) -> Self {
+        let reached = NEAREST..=largest(bits);
         let mut others = Vec::new();
-        let offsets = times.iter().enumerate().map(|(row, time)| match offset(*time, base) {
-            _ if *time == NEVER => NONE,
-            Some(offset) => offset,
-            None => {
-                others.push((row as u32, *time));
+        let distances = times.iter().enumerate().map(|(row, &time)| {
+            let distance = time.wrapping_sub(base).cast_unsigned();
+            if reached.contains(&distance) {
+                distance
+            } else if time == NEVER {
+                NONE
+            } else {
+                others.push((row as u32, time));
                 LISTED
             }
         });
-        let offsets = offsets.collect();
-        Self::Near { base, offsets, others: others.into() }
+        let distances = Packed::new(bits, distances);
+        Self::Near { base, distances, others: others.into() }
     }
 }
 
-/// A time's distance from `base`, where it is not before it nor too far after it.
-fn offset(time: i64, base: i64) -> Option<u32> {
-    let offset = time.checked_sub(base).and_then(|offset| u32::try_from(offset).ok());
-    offset.filter(|offset| *offset < LISTED)
+/// The room that a chunk's times take as distances from one of its ends, and the bits of a distance
+/// with which it is least; `None` where too many would have to be listed.
+///
+/// A part of the times stands for all, spread evenly (multiples of the golden ratio) but in step with
+/// nothing that comes back.
+fn fewest_bits(times: &[i64], end: i64) -> Option<(u64, u32)> {
+    let rows = times.len() as u128;
+    let (mut count, mut by_bits) = (0, [0; u64::BITS as usize + 1]);
+    for number in 0..LOOKED_AT {
+        let row = (u128::from(number.wrapping_mul(GOLDEN)) * rows) >> u64::BITS;
+        let time = times[row as usize];
+        if time != NEVER {
+            let distance = time.abs_diff(end).saturating_add(NEAREST);
+            by_bits[(u64::BITS - distance.leading_zeros()) as usize] += 1;
+            count += 1;
+        }
+    }
+    let mut reached = 0;
+    let rooms = (0..=MOST_BITS).map(|bits| {
+        reached += by_bits[bits as usize];
+        let listed: u64 = count - reached;
+        (listed, (LOOKED_AT * u64::from(bits) + listed * LISTED_BITS, bits))
+    });
+    // Two bits at least, for what is no distance.
+    let enough = rooms.skip(2).filter(|(listed, _)| *listed <= LOOKED_AT / LISTED_SHARE);
+    enough.map(|(_, room)| room).min()
 }
 
 /// The time of a row that is listed.
@@ -241,11 +265,12 @@ mod tests {
         #[test]
         fn times_give_back_what_was_packed(
             start in -1_000_i64..1_000_000_000_000,
-            rows in prop::collection::vec((any::<i64>(), 0_u8..20), 1..200),
+            rows in prop::collection::vec((any::<i64>(), 0_u8..100), 1..400),
             bits in 0_u32..64,
         ) {
             let time = |(value, kind): (i64, u8)| match kind {
-                0 => NEVER,
+                0..5 => NEVER,
+                5 => value,
                 _ => start.saturating_add(value.unsigned_abs().checked_shr(63 - bits).unwrap_or(0) as i64),
             };
             let rows: Vec<i64> = rows.into_iter().map(time).collect();
@@ -257,14 +282,20 @@ mod tests {
     }
 
     #[test]
-    fn the_ends_of_each_width_are_told_from_never() {
-        let near = u64::from(u32::MAX);
-        for widest in [near - 2, near - 1, near, near + 1, FAR - 1, FAR, FAR + 1] {
-            let rows = [7, 7 + widest as i64, NEVER];
-            let times = Times::pack(&rows);
-            assert_eq!([0, 1, 2].map(|row| times.get(row)), rows, "{widest}");
+    fn the_ends_of_each_width_are_told_from_what_is_no_distance() {
+        for bits in 2..63 {
+            for widest in (1_i64 << bits) - 4..(1 << bits) + 2 {
+                let rows = [7, 7_i64.wrapping_add(widest), NEVER];
+                let times = Times::pack(&rows);
+                assert_eq!([0, 1, 2].map(|row| times.get(row)), rows, "{widest}");
+            }
         }
-        // A few that are far from the others, before or after them, cost nothing but themselves.
+        assert!(matches!(Times::pack(&[NEVER, NEVER]), Times::One(NEVER)));
+        assert_eq!(Times::pack(&[i64::MAX, NEVER + 1]).get(1), NEVER + 1);
+    }
+
+    #[test]
+    fn a_few_that_are_far_from_the_others_cost_nothing_but_themselves() {
         for odd in [-20_000_000_000_i64, 20_000_000_000] {
             let mut rows: Vec<i64> = (0..1_000).collect();
             (rows[70], rows[700], rows[999]) = (odd, NEVER, odd / 2);
@@ -272,7 +303,5 @@ mod tests {
             assert!(matches!(&times, Times::Near { others, .. } if others.len() == 2), "{times:?}");
             assert!(rows.iter().enumerate().all(|(row, time)| times.get(row) == *time));
         }
-        assert!(matches!(Times::pack(&[NEVER, NEVER]), Times::One(NEVER)));
-        assert_eq!(Times::pack(&[i64::MAX, NEVER + 1]).get(1), NEVER + 1);
     }
 }

@@ -207,7 +207,11 @@ pub(crate) fn make(frame: &Frame, plan: &Plan, spans: &Spans) -> Groups {
 fn lag_p99_ns(frame: &Frame, spans: &Spans) -> Option<i64> {
     let shares = frame.on_all_cores(|rows| {
         let mut lag = Unsorted::default();
-        rows.filter(|row| spans.contains(row.due_ns())).filter_map(Row::lag_ns).for_each(|ns| lag.push(ns));
+        for row in rows {
+            if let Some(ns) = row.lag_ns().filter(|_| spans.contains(row.due_ns())) {
+                lag.push(ns);
+            }
+        }
         lag.sort()
     });
     Sorted::union(&shares).percentile(Percentile::P99)

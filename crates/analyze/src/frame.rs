@@ -26,6 +26,8 @@ pub(crate) struct Frame {
 #[derive(Clone, Debug)]
 pub(crate) struct Chunk {
     pub(crate) rows: usize,
+    /// The latest instant at which one of them was due or its outcome known.
+    pub(crate) end_ns: i64,
     pub(crate) due: Times,
     pub(crate) response: Times,
     pub(crate) backlog: Times,
@@ -153,6 +155,16 @@ impl Frame {
     pub(crate) fn row(&self, row: usize) -> Row<'_> {
         let chunk = self.starts.partition_point(|start| *start <= row) - 1;
         Row { chunk: &self.chunks[chunk], at: row - self.starts[chunk] }
+    }
+
+    /// The latest instant at which a request was due or its outcome known, since the plan's start.
+    pub(crate) fn end_ns(&self) -> Option<i64> {
+        self.chunks.iter().map(|chunk| chunk.end_ns).max()
+    }
+
+    /// When the last request was due, since the plan's start.
+    pub(crate) fn last_due_ns(&self) -> Option<i64> {
+        self.on_all_cores(|rows| rows.map(Row::due_ns).max()).into_iter().flatten().max()
     }
 
     /// Lets each core work on a share of the rows; what they make, in the order of the rows.

@@ -246,13 +246,14 @@ fn share_of_class(plan: &Plan, class: Option<&str>) -> f64 {
 fn arrivals_drawn(plan: &Plan, spans: &Spans, class: Option<&str>) -> Option<u64> {
     let schedule = plan.open_schedule()?;
     let end = spans.end_ns()?;
+    let Some(name) = class else {
+        let in_span = |(from, to)| schedule.count_before(to) - schedule.count_before(from);
+        return Some(spans.iter().map(in_span).sum());
+    };
     let in_spans = schedule
         .iter()
         .take_while(|arrival| arrival.due_ns < end)
         .filter(|arrival| spans.contains(arrival.due_ns));
-    let Some(name) = class else {
-        return Some(in_spans.count() as u64);
-    };
     let requests = Requests::new(plan.seed, &plan.workload, &plan.classes).ok()?;
     let of_class = in_spans.filter(|arrival| {
         let request = requests.open(arrival.stage, arrival.number);

@@ -45,6 +45,7 @@ mod notes;
 mod number;
 mod outages;
 mod outputs;
+mod packed;
 mod page;
 mod percentile;
 #[expect(unreachable_pub, reason = "what makes a filter of a function makes it public")]

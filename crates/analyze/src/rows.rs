@@ -211,6 +211,7 @@ fn chunk(
     };
     let chunk = Chunk {
         rows: batch.num_rows(),
+        end_ns: due.iter().chain(done).copied().max().unwrap_or_default(),
         due: Times::pack(due),
         response: since_due(done),
         backlog: Times::One(0),

@@ -61,8 +61,7 @@ pub(crate) fn by_second(frame: &Frame) -> Series {
 }
 
 fn in_buckets(frame: &Frame, width_ns: impl Fn(i64) -> i64) -> Series {
-    let latest = frame.on_all_cores(|rows| rows.map(|row| row.done_ns().max(row.due_ns())).max());
-    match latest.into_iter().flatten().max() {
+    match frame.end_ns() {
         None => Series::default(),
         Some(end_ns) => make_with(frame, end_ns.max(1), width_ns(end_ns.max(1))),
     }
@@ -82,12 +81,13 @@ fn make_with(frame: &Frame, end_ns: i64, width_ns: i64) -> Series {
     let shares = frame.on_all_cores(|rows| {
         let mut buckets = vec![Counted::default(); count];
         for row in rows {
-            let due = &mut buckets[index(row.due_ns())];
-            let outcome = row.outcome();
+            let (due_ns, outcome) = (row.due_ns(), row.outcome());
+            let due = &mut buckets[index(due_ns)];
             due.outcomes[outcome as usize] += 1;
             if outcome.is_answered() {
-                due.responses.push(row.response_ns());
-                buckets[index(row.done_ns())].answers += 1;
+                let response_ns = row.response_ns();
+                due.responses.push(response_ns);
+                buckets[index(due_ns.saturating_add(response_ns))].answers += 1;
             }
         }
         let mut room = Vec::new();

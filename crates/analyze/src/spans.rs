@@ -11,11 +11,11 @@ pub struct Spans(Vec<(i64, i64)>);
 
 impl Spans {
     /// The spans that run.json lists. Where the run has no end of its own (it was killed, or goes
-    /// on), they end with the last row that there is.
-    pub(crate) fn of(record: &RunRecord, last_due_ns: Option<i64>) -> Self {
+    /// on), they end with the last row that there is, which is asked for then only.
+    pub(crate) fn of(record: &RunRecord, last_due_ns: impl FnOnce() -> Option<i64>) -> Self {
         let mut spans = record.measured.clone();
         if record.totals.is_none() {
-            let end = last_due_ns.map_or(0, |due| due.saturating_add(1));
+            let end = last_due_ns().map_or(0, |due| due.saturating_add(1));
             if spans.is_empty() {
                 spans = record.plan.measured(Some(end));
             }

@@ -119,6 +119,43 @@ impl OpenSchedule {
         Some(counts.sum())
     }
 
+    /// How many arrivals are due before that instant, nanoseconds since the plan's start. They are not
+    /// gone through one by one.
+    pub fn count_before(&self, due_ns: i64) -> u64 {
+        let (mut count, mut start_ns) = (0, 0_i64);
+        for (index, stage) in self.stages.iter().enumerate() {
+            let end_ns = due_ns.saturating_sub(start_ns);
+            count += match self.arrivals {
+                Arrivals::Even => even_before(stage, end_ns),
+                Arrivals::Poisson => self.poisson_before(index, end_ns),
+            };
+            let Some(length) = stage.length else { break };
+            start_ns = start_ns.saturating_add(nanoseconds(length));
+        }
+        count
+    }
+
+    /// How many arrivals of a stage are due before `end_ns`, relative to the stage's start.
+    fn poisson_before(&self, stage: usize, end_ns: i64) -> u64 {
+        let (mut count, mut due) = (0, Vec::new());
+        for block in 0.. {
+            let start_ns = (block as i64).saturating_mul(BLOCK_NS);
+            let of_block = if start_ns >= end_ns {
+                None
+            } else if start_ns.saturating_add(BLOCK_NS) < end_ns {
+                self.block_count(stage, block)
+            } else {
+                let drawn = self.block_due(stage, block, &mut due);
+                drawn.map(|()| due.partition_point(|due_ns| *due_ns < end_ns) as u64)
+            };
+            match of_block {
+                Some(of_block) => count += of_block,
+                None => break,
+            }
+        }
+        count
+    }
+
     /// The arrivals of block `block` of stage `stage`; `None` past the stage's end.
     fn block_count(&self, stage: usize, block: u64) -> Option<u64> {
         let span = Span::of_block(&self.stages[stage], block)?;
@@ -213,14 +250,8 @@ impl ArrivalIter<'_> {
     /// Due time of the next arrival relative to the stage's start; `None` at the stage's end.
     fn next_in_stage(&mut self, stage: &Stage) -> Option<i64> {
         if self.schedule.arrivals == Arrivals::Even {
-            return match stage.length {
-                None => Some(even_endless_ns(stage.from, self.number)),
-                Some(_) if self.number >= even_count(stage) => None,
-                Some(length) => {
-                    let span = Span::new(0, nanoseconds(length), stage.from, stage.to);
-                    Some(span.invert_ns(self.number as f64))
-                }
-            };
+            let ended = stage.length.is_some() && self.number >= even_count(stage);
+            return (!ended).then(|| even_due_ns(stage, self.number));
         }
         while self.next_in_block >= self.block_due.len() {
             self.schedule.block_due(self.stage, self.block, &mut self.block_due)?;
@@ -232,9 +263,26 @@ impl ArrivalIter<'_> {
     }
 }
 
-/// Due time of even arrival `number` at a constant rate, in nanoseconds.
-fn even_endless_ns(rate: f64, number: u64) -> i64 {
-    (number as f64 / rate * 1e9).round() as i64
+/// Due time of even arrival `number`, in nanoseconds, relative to the stage's start.
+fn even_due_ns(stage: &Stage, number: u64) -> i64 {
+    match stage.length {
+        None => (number as f64 / stage.from * 1e9).round() as i64,
+        Some(length) => Span::new(0, nanoseconds(length), stage.from, stage.to).invert_ns(number as f64),
+    }
+}
+
+/// How many even arrivals of a stage are due before `end_ns`, relative to the stage's start.
+fn even_before(stage: &Stage, end_ns: i64) -> u64 {
+    let most = match stage.length {
+        None => (stage.from * end_ns as f64 / 1e9).ceil() as u64 + 2,
+        Some(_) => even_count(stage),
+    };
+    let (mut count, mut most) = (0, most);
+    while count < most {
+        let middle = u64::midpoint(count, most);
+        if even_due_ns(stage, middle) < end_ns { count = middle + 1 } else { most = middle }
+    }
+    count
 }
 
 impl Iterator for ArrivalIter<'_> {
@@ -330,7 +378,9 @@ mod tests {
             let stage = Stage { length: None, ..stage(1.0, 10.0, 10.0) };
             let schedule = OpenSchedule::new(vec![stage], arrivals, 1);
             assert_eq!(schedule.total(), None);
-            assert!(schedule.iter().nth(5_000).unwrap().due_ns > 400_000_000_000);
+            let due_ns = schedule.iter().nth(5_000).unwrap().due_ns;
+            assert!(due_ns > 400_000_000_000);
+            assert_eq!(schedule.count_before(due_ns), 5_000);
         }
     }
 
@@ -353,6 +403,11 @@ mod tests {
                 let end = start + nanoseconds(stage.length.unwrap());
                 prop_assert!(all.iter().filter(|a| usize::from(a.stage) == index).all(|a| (start..=end).contains(&a.due_ns)));
                 start = end;
+            }
+            let instants = (0..=20).map(|part| start * part / 20).chain(all.iter().step_by(97).map(|a| a.due_ns));
+            for due_ns in instants.chain([-1, start + 1]) {
+                let before = all.iter().filter(|arrival| arrival.due_ns < due_ns).count() as u64;
+                prop_assert_eq!(schedule.count_before(due_ns), before, "{}", due_ns);
             }
             prop_assert_eq!(all, schedule.iter().collect::<Vec<_>>());
         }
