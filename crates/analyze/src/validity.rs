@@ -94,8 +94,15 @@ fn lag(evidence: &Evidence<'_>) -> ValidityCheck {
     limited("lag", lag, limit, |too_much| {
         let found = format!("1% of the requests left the generator {} ms or more late", decimal(lag));
         if too_much {
+            // Where requests waited for the window, no core would have sent them sooner.
+            let windows = waited_for_windows(evidence).is_some_and(|share| share > FLOW_CONTROL);
+            let advice = if windows {
+                "They waited for the connections (see flow control): raise --connections, or look why the server reads late."
+            } else {
+                "Use more --threads, a lower rate or a faster host."
+            };
             format!(
-                "{found} (limit {} ms), and their response times hold that delay. Use more --threads, a lower rate or a faster host.",
+                "{found} (limit {} ms), and their response times hold that delay. {advice}",
                 decimal(limit)
             )
         } else {
@@ -358,7 +365,8 @@ fn clock(evidence: &Evidence<'_>) -> ValidityCheck {
     })
 }
 
-fn flow_control(evidence: &Evidence<'_>) -> ValidityCheck {
+/// Share of the sends that waited for the flow-control window.
+fn waited_for_windows(evidence: &Evidence<'_>) -> Option<f64> {
     let noted = [false, true].into_iter().find_map(|workers| {
         let seconds = measured_seconds(evidence, workers).ok()?;
         let sent = sum(&seconds, |second| second.sent).filter(|sent| *sent > 0.0)?;
@@ -368,7 +376,11 @@ fn flow_control(evidence: &Evidence<'_>) -> ValidityCheck {
         let totals = evidence.record.totals.as_ref()?;
         (totals.sent > 0).then(|| totals.flow_control_waits as f64 / totals.sent as f64)
     };
-    let Some(share) = noted.or_else(counted) else {
+    noted.or_else(counted)
+}
+
+fn flow_control(evidence: &Evidence<'_>) -> ValidityCheck {
+    let Some(share) = waited_for_windows(evidence) else {
         return unknown("flow_control", Some(FLOW_CONTROL), "nothing was sent, or the run left no count");
     };
     // Over REST a request has a socket to itself, and there is no window.

@@ -304,6 +304,16 @@ fn sends_that_wait_for_the_window_make_a_run_invalid_from_one_in_a_hundred_on() 
 }
 
 #[test]
+fn lag_of_sends_that_waited_for_the_window_asks_for_connections_and_not_for_threads() {
+    let (_data, run) = run(&Simulation { rate: 150.0, lag_us: 8_000.0, ..Simulation::default() });
+    set_in_health(&run, "flow_control_waits", true, 2);
+    let limited = analyze(run.path(), &Options::default()).unwrap();
+    assert_eq!(invalid(&limited), ["lag", "flow_control"]);
+    let message = &check(&limited, "lag").message;
+    assert!(message.contains("raise --connections") && !message.contains("--threads"), "{message}");
+}
+
+#[test]
 fn a_server_on_the_same_host_is_a_warning() {
     let analysis = judged(&Simulation { same_host: true, ..Simulation::default() }, &["p50 < 1s"]);
     assert_eq!(check(&analysis, "same_host").result, ValidityResult::Warning);
