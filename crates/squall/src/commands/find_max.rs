@@ -20,7 +20,7 @@ use squall_core::run_dir::write_json;
 use squall_core::run_record::RunState;
 use squall_core::schedule::{Arrivals, Stage, StageKind};
 use squall_core::summary::{ValidityResult, Verdict};
-use squall_core::target::{PlannedTarget, Target};
+use squall_core::target::{Comparison, Figure, PlannedTarget, Target};
 use squall_core::units::parse_rate;
 use squall_milvus::Endpoint;
 use squall_run::{Event, LiveLine, Options, Stop, StopHandle};
@@ -87,6 +87,15 @@ pub(crate) fn asked(
         }
     }
     let mut config = config.clone();
+    for planned in config.plan.targets.extract_if(.., |planned| asks_for_a_rate(&planned.target)) {
+        // The reference's own is advice, which nobody has to be told of.
+        if planned.binding {
+            eprintln!(
+                "note: the target {} has no effect beside --find-max: each step offers a rate of its own",
+                planned.target
+            );
+        }
+    }
     config.plan.max_in_flight = settings.required("max-in-flight", positive::<u32>)?;
     config.plan.auto_warm_up = false;
     config.plan.targets.push(PlannedTarget { target: target.clone(), binding: true });
@@ -97,6 +106,11 @@ pub(crate) fn asked(
         first_rate: settings.parse("rate", parse_rate)?.unwrap_or(FIRST_RATE),
         pace: matches.get_one::<f64>("find-max-pace").copied().unwrap_or(1.0),
     }))
+}
+
+/// Whether only a rate that is high enough meets the target: any step below would fail by it.
+fn asks_for_a_rate(target: &Target) -> bool {
+    target.figure == Figure::Qps && matches!(target.comparison, Comparison::Above | Comparison::AtLeast)
 }
 
 impl FindMaxConfig {
