@@ -94,8 +94,15 @@ fn lag(evidence: &Evidence<'_>) -> ValidityCheck {
     limited("lag", lag, limit, |too_much| {
         let found = format!("1% of the requests left the generator {} ms or more late", decimal(lag));
         if too_much {
+            // Where requests waited for the window, no core would have sent them sooner.
+            let windows = waited_for_windows(evidence).is_some_and(|share| share > FLOW_CONTROL);
+            let advice = if windows {
+                "They waited for the connections (see flow control): raise --connections, or look why the server reads late."
+            } else {
+                "Use more --threads, a lower rate or a faster host."
+            };
             format!(
-                "{found} (limit {} ms), and their response times hold that delay. Use more --threads, a lower rate or a faster host.",
+                "{found} (limit {} ms), and their response times hold that delay. {advice}",
                 decimal(limit)
             )
         } else {
@@ -247,24 +254,41 @@ fn throttled(evidence: &Evidence<'_>) -> ValidityCheck {
 
 fn dropped_rows(evidence: &Evidence<'_>) -> ValidityCheck {
     let totals = evidence.record.totals.as_ref();
-    let noted = || {
-        let process: Vec<_> = evidence.health.process().collect();
-        let workers: Vec<_> = evidence.health.workers().collect();
-        sum(&process, |second| second.dropped).or_else(|| sum(&workers, |second| second.dropped))
-    };
-    let Some(dropped) = totals.map(|totals| totals.dropped_rows as f64).or_else(noted) else {
+    let noted = dropped_in_seconds(evidence, |_| true);
+    let Some(dropped) = totals.map(|totals| totals.dropped_rows as f64).or(noted) else {
         return unknown("dropped_rows", Some(0.0), "the run left no count of rows that its recorder lost");
     };
-    limited("dropped_rows", dropped, 0.0, |too_much| {
+    // Rows are lost when their requests are over: what was lost before the first span began was due before
+    // it, and what was lost after the last one may have been due in it.
+    let first_ns = evidence.spans.iter().next().map_or(i64::MIN, |span| span.0);
+    let before = dropped_in_seconds(evidence, |second| second.time_ns <= first_ns).unwrap_or(0.0);
+    let before = before.min(dropped);
+    let mut check = limited("dropped_rows", dropped - before, 0.0, |too_much| {
         if too_much {
             format!(
                 "The recorder lost {} rows, which are missing from the figures. Write to a faster disk, or lower the rate.",
-                thousands(dropped as u64)
+                thousands((dropped - before) as u64)
             )
         } else {
             "The recorder lost no row.".to_owned()
         }
-    })
+    });
+    if check.result == ValidityResult::Ok && before > 0.0 {
+        check.result = ValidityResult::Warning;
+        check.message = format!(
+            "The recorder lost {} rows before the measured part and none in it, so no figure lacks them; a faster disk would have kept them.",
+            thousands(before as u64)
+        );
+    }
+    check
+}
+
+/// Rows lost in such seconds, as the process noted them, or else the workers.
+fn dropped_in_seconds(evidence: &Evidence<'_>, which: impl Fn(&HealthSecond) -> bool) -> Option<f64> {
+    let of = |seconds: Vec<&HealthSecond>| {
+        sum(&seconds, |second| second.dropped.map(|dropped| if which(second) { dropped } else { 0 }))
+    };
+    of(evidence.health.process().collect()).or_else(|| of(evidence.health.workers().collect()))
 }
 
 fn missing_rows(evidence: &Evidence<'_>) -> ValidityCheck {
@@ -358,7 +382,8 @@ fn clock(evidence: &Evidence<'_>) -> ValidityCheck {
     })
 }
 
-fn flow_control(evidence: &Evidence<'_>) -> ValidityCheck {
+/// Share of the sends that waited for the flow-control window.
+fn waited_for_windows(evidence: &Evidence<'_>) -> Option<f64> {
     let noted = [false, true].into_iter().find_map(|workers| {
         let seconds = measured_seconds(evidence, workers).ok()?;
         let sent = sum(&seconds, |second| second.sent).filter(|sent| *sent > 0.0)?;
@@ -368,7 +393,11 @@ fn flow_control(evidence: &Evidence<'_>) -> ValidityCheck {
         let totals = evidence.record.totals.as_ref()?;
         (totals.sent > 0).then(|| totals.flow_control_waits as f64 / totals.sent as f64)
     };
-    let Some(share) = noted.or_else(counted) else {
+    noted.or_else(counted)
+}
+
+fn flow_control(evidence: &Evidence<'_>) -> ValidityCheck {
+    let Some(share) = waited_for_windows(evidence) else {
         return unknown("flow_control", Some(FLOW_CONTROL), "nothing was sent, or the run left no count");
     };
     // Over REST a request has a socket to itself, and there is no window.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
 use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, UInt64Array};
 use arrow_schema::DataType;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -242,13 +244,20 @@ fn counts_of_the_record_make_a_run_invalid() {
 
 /// Sets a column of generator.parquet to a value, in the rows of the process or of the workers.
 fn set_in_health(run: &RunDir, column: &str, of_process: bool, value: i64) {
+    set_in_seconds(run, column, of_process, |_| value);
+}
+
+/// As [`set_in_health`], by the end of the second.
+fn set_in_seconds(run: &RunDir, column: &str, of_process: bool, value: impl Fn(i64) -> i64) {
     let file = std::fs::File::open(run.generator()).unwrap();
     let batches = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
     let changed = batches.map(|batch| {
         let batch = batch.unwrap();
         let at = batch.schema().index_of(column).unwrap();
         let workers = batch.column_by_name("worker").unwrap().clone();
-        let values = (0..batch.num_rows()).map(|row| (workers.is_null(row) == of_process).then_some(value));
+        let times = batch.column_by_name("time").unwrap().as_primitive::<Int64Type>().clone();
+        let values = (0..batch.num_rows())
+            .map(|row| (workers.is_null(row) == of_process).then(|| value(times.value(row))));
         let values: ArrayRef = match batch.schema().field(at).data_type() {
             DataType::UInt64 => {
                 Arc::new(UInt64Array::from_iter(values.map(|value| value.map(i64::unsigned_abs))))
@@ -288,6 +297,33 @@ fn each_check_of_the_generator_has_its_limit_and_its_advice() {
 }
 
 #[test]
+fn rows_lost_before_the_measured_part_are_a_warning_and_later_ones_make_a_run_invalid() {
+    let lost_at = |place: fn(i64, (i64, i64)) -> bool| {
+        let (_data, run) = run(&Simulation::default());
+        let mut record = run.read_record().unwrap();
+        let span = *record.measured.first().unwrap();
+        assert!(span.0 >= 1_000_000_000, "the simulation has a ramp");
+        record.totals.as_mut().unwrap().dropped_rows = 7;
+        run.write_record(&record).unwrap();
+        // In the first such second.
+        let mut seconds = (1..100).map(|second| second * 1_000_000_000);
+        let lost_ns = seconds.find(|end_ns| place(*end_ns, span)).unwrap();
+        set_in_seconds(&run, "dropped", true, |end_ns| if end_ns == lost_ns { 7 } else { 0 });
+        analyze(run.path(), &Options::default()).unwrap()
+    };
+    let early = lost_at(|end_ns, (from_ns, _)| end_ns <= from_ns);
+    assert_eq!((invalid(&early), check(&early, "dropped_rows").result), (vec![], ValidityResult::Warning));
+    let message = &check(&early, "dropped_rows").message;
+    assert!(message.contains("lost 7 rows before the measured part"), "{message}");
+    for analysis in
+        [lost_at(|end_ns, (from_ns, _)| end_ns > from_ns), lost_at(|end_ns, (_, to_ns)| end_ns == to_ns)]
+    {
+        assert_eq!(invalid(&analysis), ["dropped_rows"]);
+        assert_eq!(check(&analysis, "dropped_rows").value, Some(7.0));
+    }
+}
+
+#[test]
 fn sends_that_wait_for_the_window_make_a_run_invalid_from_one_in_a_hundred_on() {
     let waits = |rate: f64| {
         let (_data, run) = run(&Simulation { rate, ..Simulation::default() });
@@ -301,6 +337,16 @@ fn sends_that_wait_for_the_window_make_a_run_invalid_from_one_in_a_hundred_on() 
     let fine = waits(250.0);
     assert_eq!(invalid(&fine), [""; 0]);
     assert!(check(&fine, "flow_control").message.contains("0.8% of the sends waited"));
+}
+
+#[test]
+fn lag_of_sends_that_waited_for_the_window_asks_for_connections_and_not_for_threads() {
+    let (_data, run) = run(&Simulation { rate: 150.0, lag_us: 8_000.0, ..Simulation::default() });
+    set_in_health(&run, "flow_control_waits", true, 2);
+    let limited = analyze(run.path(), &Options::default()).unwrap();
+    assert_eq!(invalid(&limited), ["lag", "flow_control"]);
+    let message = &check(&limited, "lag").message;
+    assert!(message.contains("raise --connections") && !message.contains("--threads"), "{message}");
 }
 
 #[test]

@@ -101,7 +101,7 @@ pub fn decided(tries: &[(Told, bool)]) -> Option<Told> {
 pub enum Found {
     /// The highest rate that passed, confirmed, and one above it that failed.
     Knee,
-    /// At least the highest rate that passed: above it the generator was the limit.
+    /// At least the highest rate that passed, which was not confirmed: then the generator was the limit.
     AtLeast,
     /// No rate passed.
     Nothing,
@@ -245,12 +245,27 @@ impl FindMax {
             Some(error) => format!("broken off ({error})"),
             None => "interrupted".to_owned(),
         };
+        let confirming = self.steps.last().is_some_and(|step| step.confirms);
         match (self.found, self.highest_passed) {
             (Found::Knee, _) => {
                 format!("{target} holds at {passed}/s, confirmed, and no longer at {failed}/s")
             }
             (Found::AtLeast, Some(_)) => {
-                format!("{target} holds at least at {passed}/s; above, the generator was the limit")
+                let known = match self.lowest_failed {
+                    None => format!("{target} holds at least at {passed}/s, not confirmed"),
+                    Some(_) => {
+                        format!("{target} holds at {passed}/s, not confirmed, and fails at {failed}/s")
+                    }
+                };
+                let when = match self.lowest_failed {
+                    _ if confirming => "when it was to be confirmed",
+                    None => "above",
+                    Some(_) => "between them",
+                };
+                format!("{known}; {when}, the generator was the limit")
+            }
+            (Found::AtLeast, None) if self.lowest_failed.is_some() => {
+                format!("{target} fails at {failed}/s; below, the generator was the limit")
             }
             (Found::AtLeast, None) => {
                 "the generator was the limit from the first step on, so nothing is known of the server"
@@ -369,6 +384,60 @@ mod tests {
         assert!(sentence.contains("2.10/s, confirmed, and no longer at 2.20/s"), "{sentence}");
         let found = FindMax { highest_passed: Some(475.0), lowest_failed: Some(500.0), ..found };
         assert!(found.sentence().contains("475/s, confirmed, and no longer at 500/s"));
+    }
+
+    #[test]
+    fn what_was_found_before_the_generator_was_the_limit_is_said() {
+        let step = |confirms| Step {
+            rate: 100.0,
+            run: PathBuf::new(),
+            confirms,
+            passed: false,
+            reason: None,
+            value: None,
+            achieved: 100.0,
+            p50_ms: None,
+            p95_ms: None,
+            p99_ms: None,
+        };
+        let (passed, failed, limited) = (Told::Passed(0.6), Told::Failed, Told::GeneratorLimited);
+        let up_to_the_knee = [vec![passed], vec![failed; 4], vec![limited]].concat();
+        for (told, sentence) in [
+            (
+                vec![passed, failed, limited],
+                "p99 < 120ms holds at 100/s, not confirmed, and fails at 125/s; between them, the generator was the limit",
+            ),
+            (
+                up_to_the_knee,
+                "p99 < 120ms holds at 100/s, not confirmed, and fails at 103/s; when it was to be confirmed, the generator was the limit",
+            ),
+            (
+                vec![passed, limited],
+                "p99 < 120ms holds at least at 100/s, not confirmed; above, the generator was the limit",
+            ),
+            (vec![failed, limited], "p99 < 120ms fails at 100/s; below, the generator was the limit"),
+            (
+                vec![limited],
+                "the generator was the limit from the first step on, so nothing is known of the server",
+            ),
+        ] {
+            let mut search = Search::new(100.0);
+            let mut confirms = false;
+            for told in told {
+                confirms = search.next().unwrap().confirms;
+                search.tell(told);
+            }
+            let found = FindMax {
+                schema_version: FIND_MAX_SCHEMA_VERSION,
+                target: "p99 < 120ms".parse().unwrap(),
+                found: search.found().unwrap(),
+                highest_passed: search.highest_passed(),
+                lowest_failed: search.lowest_failed(),
+                error: None,
+                steps: vec![step(confirms)],
+            };
+            assert_eq!(found.sentence(), sentence);
+        }
     }
 
     #[test]

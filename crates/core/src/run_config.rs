@@ -291,10 +291,15 @@ fn load(settings: &Settings, notes: &mut Vec<String>) -> Result<Load, ConfigErro
     let arrivals = settings.required("arrivals", Arrivals::from_str)?;
     if chosen == "stages" {
         if run_time.is_some() {
-            return Err(ConfigError::Conflict(format!(
-                "{} contradicts {origin}: each stage has its own length; leave the run time out, or give a --rate instead of stages",
-                settings.origin("run-time")
-            )));
+            let run_time = settings.origin("run-time");
+            if matches!(run_time, Origin::Flag(_)) || run_time.rank() == origin.rank() {
+                return Err(ConfigError::Conflict(format!(
+                    "{run_time} contradicts {origin}: each stage has its own length; leave the run time out, or give a --rate instead of stages"
+                )));
+            }
+            notes.push(format!(
+                "{run_time} has no effect on the length of the run: each stage of {origin} has its own"
+            ));
         }
         return Ok(Load::Open { arrivals, stages: settings.required("stages", parse_stages)? });
     }
@@ -517,6 +522,28 @@ mod tests {
         }
         let error = config(&[("stages", "1m:5"), ("run-time", "5s")], &[]).unwrap_err();
         assert!(error.contains("--run-time contradicts --stages"), "{error}");
+        let yields = config(&[("stages", "1m:5")], &[("RUN_TIME", "30m")]).unwrap();
+        assert_eq!(yields.plan.length(), Some(Duration::from_secs(60)));
+        assert_eq!(
+            yields.notes,
+            [
+                "environment variable RUN_TIME has no effect on the length of the run: each stage of --stages has its own"
+            ]
+        );
+        // A scenario's stages are the weakest of all, and yet the run time is not theirs to have.
+        let with_scenario = |text: &str| {
+            let file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+            std::fs::write(file.path(), text).unwrap();
+            let scenario = Layer::scenario(file.path().to_str().unwrap()).unwrap();
+            let environment =
+                Layer::environment(Command::Run, |name| (name == "RUN_TIME").then(|| "30m".to_owned()));
+            RunConfig::new(&Settings::resolve(Command::Run, &[environment, scenario]))
+        };
+        let scenario = with_scenario("stages = '1m:5'").unwrap();
+        assert_eq!(scenario.plan.length(), Some(Duration::from_secs(60)));
+        assert!(scenario.notes[0].contains("RUN_TIME has no effect"), "{:?}", scenario.notes);
+        let error = config(&[], &[("SQUALL_STAGES", "1m:5"), ("RUN_TIME", "30m")]).unwrap_err();
+        assert!(error.contains("RUN_TIME contradicts environment variable SQUALL_STAGES"), "{error}");
         let error = config(&[("stages", "1m:0..5")], &[]).unwrap_err();
         assert!(error.contains("every stage is a ramp"), "{error}");
     }

@@ -115,6 +115,8 @@ pub enum Wait {
     /// A server that stood still, so that the window stayed closed; and others that had waited for the
     /// same.
     Server,
+    /// A server that took it never: the connection broke, or the stream was reset, before it had left.
+    InVain,
 }
 
 /// A request that has been sent. Dropping it cancels the request.
@@ -210,9 +212,10 @@ impl Connection {
                 let (pending, handover) = connection.start(request)?;
                 let left = poll_fn(|cx| handover.poll(cx)).await;
                 let waited = match left {
-                    Left::AtOnce | Left::Never => Wait::Nothing,
+                    Left::AtOnce => Wait::Nothing,
                     Left::Later => Wait::Window,
                     Left::AfterStandstill => Wait::Server,
+                    Left::Never => Wait::InVain,
                 };
                 Ok(Pending { kind: PendingKind::Grpc(pending), waited })
             }

@@ -366,3 +366,36 @@ async fn a_wait_for_a_server_that_stands_still_is_no_wait_for_a_window() {
     let pending = connection.send(one).await.unwrap();
     assert_eq!(pending.waited_for(), Wait::Nothing);
 }
+
+/// Takes no bytes, and is gone as soon as it has been asked so often.
+async fn dying_server(listener: tokio::net::TcpListener, searches: usize) {
+    let (socket, _) = listener.accept().await.unwrap();
+    let mut connection = h2::server::handshake(socket).await.unwrap();
+    let mut unread = Vec::new();
+    while unread.len() < searches {
+        let Some(Ok((asked, mut respond))) = connection.accept().await else { return };
+        if asked.uri().path().ends_with("Search") {
+            unread.push((asked, respond));
+        } else {
+            let unimplemented = http::Response::builder().header("grpc-status", "12").body(()).unwrap();
+            respond.send_response(unimplemented, true).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_dying_server_never_took_waited_in_vain() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = endpoint(&format!("http://{}", listener.local_addr().unwrap()));
+    tokio::spawn(dying_server(listener, 60));
+    let connection = Connection::open(&endpoint, Protocol::Grpc).await.unwrap();
+    // 180 KB, where a connection's window holds 65,535 bytes.
+    let one = Request { head: bytes::Bytes::from_static(&[0; 5]), tail: vec![0; 3_000].into() };
+    let sends = join_all((0..60).map(|_| connection.send(one.clone()))).await;
+    let waits: Vec<Wait> = sends.iter().map(|sent| sent.as_ref().unwrap().waited_for()).collect();
+    let at_once = waits.iter().filter(|wait| **wait == Wait::Nothing).count();
+    assert!((15..=21).contains(&at_once), "{waits:?}");
+    assert!(waits[at_once..].iter().all(|wait| *wait == Wait::InVain), "{waits:?}");
+    let replies = join_all(sends.into_iter().map(|sent| sent.unwrap().finish())).await;
+    assert!(replies.iter().all(|reply| reply.outcome == Outcome::Reset), "{replies:?}");
+}

@@ -18,12 +18,20 @@ pub(crate) struct Abort {
     /// Index of the class; `None`: all requests.
     class: Option<usize>,
     grace_ns: i64,
-    /// Seconds of the window with their lengths, the oldest first.
-    seconds: VecDeque<(Tally, i64)>,
+    /// The window, the oldest first.
+    seconds: VecDeque<Looked>,
     window: usize,
     /// Nothing before is looked at.
     from_ns: i64,
     missed_since_ns: Option<i64>,
+}
+
+/// A second of the window.
+struct Looked {
+    tally: Tally,
+    length_ns: i64,
+    /// Whether requests were open at its end, and none of any class was over in it.
+    silent: bool,
 }
 
 /// The aborts of a plan, each of which looks at nothing before the first measured stage.
@@ -59,7 +67,9 @@ impl Abort {
             None => second.tally(),
             Some(class) => second.classes.get(class)?.clone(),
         };
-        self.seconds.push_back((tally, second.end_ns - second.start_ns));
+        let open = second.in_flight > 0 || second.backlog > 0;
+        let silent = second.done == 0 && open;
+        self.seconds.push_back(Looked { tally, length_ns: second.end_ns - second.start_ns, silent });
         if self.seconds.len() > self.window {
             self.seconds.pop_front();
         }
@@ -80,12 +90,12 @@ impl Abort {
 
     /// The figure of the window; `None` where nothing was asked in it.
     fn value(&self) -> Option<f64> {
-        let mut all = self.seconds.front()?.0.clone();
-        for (tally, _) in self.seconds.iter().skip(1) {
-            all.add(tally);
+        let mut all = self.seconds.front()?.tally.clone();
+        for second in self.seconds.iter().skip(1) {
+            all.add(&second.tally);
         }
         // A second that was told late is a longer one.
-        let span_s = self.seconds.iter().map(|(_, length_ns)| *length_ns).sum::<i64>() as f64 / 1e9;
+        let span_s = self.seconds.iter().map(|second| second.length_ns).sum::<i64>() as f64 / 1e9;
         let requests = all.answered + all.failed;
         let share = |part: u64| (requests > 0).then(|| part as f64 / requests as f64);
         match self.target.figure {
@@ -93,6 +103,8 @@ impl Abort {
             Figure::ErrorRate => share(all.failed),
             Figure::ShortRate => share(all.short),
             Figure::Recall => None,
+            // Those that wait are later than whatever the bound is, if the server goes on like that.
+            _ if self.seconds.iter().all(|second| second.silent) => Some(f64::INFINITY),
             _ if requests == 0 => None,
             Figure::Mean | Figure::Max if all.failed > 0 => Some(f64::INFINITY),
             Figure::Mean => Some(all.response_ns.mean() / 1e6),
@@ -140,6 +152,26 @@ mod tests {
             }
         }
         second
+    }
+
+    #[test]
+    fn a_server_that_answers_nothing_ends_the_load_by_its_latency() {
+        // Answers for ten seconds, then none while so many requests are open.
+        let ends = |text: &str, in_flight: u32, backlog: u64| {
+            let mut abort = abort(text);
+            (0..60).find(|number| {
+                let mut told = second(*number, if *number < 10 { 100 } else { 0 }, 0, 0);
+                (told.in_flight, told.backlog) = (in_flight, backlog);
+                abort.second(&told).is_some()
+            })
+        };
+        // The window of 5 s is empty after second 14; 3 s later is second 17.
+        for text in ["p99 < 100ms", "p50(filtered) < 60s", "mean < 1s", "max < 1s"] {
+            let text = format!("{text} over 5s abort after 3s");
+            assert_eq!((ends(&text, 64, 0), ends(&text, 0, 64)), (Some(17), Some(17)), "{text}");
+            assert_eq!(ends(&text, 0, 0), None, "{text}: nobody waits");
+        }
+        assert_eq!(ends("error_rate < 1% over 5s abort after 3s", 64, 0), None, "nothing has failed yet");
     }
 
     /// The second in which the load ends.

@@ -185,11 +185,12 @@ pub fn execute(
         measured: plan.measured(None),
         totals: None,
     };
+    // Before time 0 is fixed: writing it takes a slow disk a while.
+    let reserve = Reserve::take(&run_dir);
     let (clock, started) = match &options.part {
         None => fix_time_zero(&run_dir, &mut record)?,
         Some(part) => time_zero_of(part, &run_dir, &mut record)?,
     };
-    let reserve = Reserve::take(&run_dir);
     // One shard of a run looks at the server: its page is the same for all.
     let scraper = (shard.index == 0)
         .then(|| Scraper::start(metrics, clock, run_dir.clone(), events.clone(), shared.pinning.clone()))

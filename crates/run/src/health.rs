@@ -53,6 +53,14 @@ impl Health {
         Self { threads, reader, last, rows: Vec::new(), written: 0 }
     }
 
+    /// Forgets what was used until now: time 0 has come, which a shard may have waited long for.
+    pub(crate) fn begin(&mut self) {
+        self.last = self.reader.read();
+        for (thread, last) in &mut self.threads {
+            *last = thread_usage(*thread);
+        }
+    }
+
     /// A worker's second is over.
     pub(crate) fn worker(&mut self, second: &Second) {
         let (thread, last) = &mut self.threads[usize::from(second.worker)];
@@ -152,6 +160,25 @@ fn batch(rows: &[HealthRow]) -> RecordBatch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_used_before_time_0_is_in_no_second() {
+        const BEFORE_NS: i64 = 50_000_000;
+
+        let thread = rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs();
+        let cpu_ns = || thread_usage(thread).unwrap().0;
+        let mut health = Health::new(&[thread]);
+        let (process_ns, began_ns) = (health.last.cpu_ns, cpu_ns());
+        let mut sum = 0_u64;
+        while cpu_ns() < began_ns + BEFORE_NS {
+            sum = std::hint::black_box(sum + 1);
+        }
+        health.begin();
+        assert!(health.last.cpu_ns >= process_ns + BEFORE_NS, "that of the process begins anew, too");
+        health.worker(&Second::new(0, 0));
+        let used_ns = health.rows[0].cpu_ns.unwrap();
+        assert!(used_ns < BEFORE_NS, "{used_ns} ns in a second that did nothing");
+    }
 
     #[test]
     fn a_second_becomes_a_row_of_the_schema() {

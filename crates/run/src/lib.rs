@@ -54,6 +54,7 @@ mod health;
 mod host;
 mod link;
 mod monitor;
+mod nice;
 mod options;
 mod parts;
 mod pin;

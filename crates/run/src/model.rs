@@ -169,6 +169,8 @@ pub(crate) struct Behaviour {
     pub(crate) window_ns: fn(u64) -> i64,
     /// What it waits for then.
     pub(crate) closed_by: Wait,
+    /// Whether the connection of who waits for the window breaks instead of its opening.
+    pub(crate) breaks: bool,
     pub(crate) answer: Answer,
 }
 
@@ -185,6 +187,7 @@ impl Default for Behaviour {
             seatless: (0, 0),
             window_ns: |_| 0,
             closed_by: Wait::Window,
+            breaks: false,
             answer: ANSWERED,
         }
     }
@@ -290,6 +293,9 @@ impl Link for Model {
         let number = self.state.borrow().arrived;
         let window_ns = (self.behaviour.window_ns)(number);
         self.clock.sleep_until(now_ns + window_ns).await;
+        if window_ns > 0 && self.behaviour.breaks {
+            return Err(Answer { outcome: Outcome::Reset, hits: 0, bytes_in: 0, ..ANSWERED });
+        }
         let waited_for = if window_ns > 0 { self.behaviour.closed_by } else { Wait::Nothing };
         Ok(Working { waited_for, ..self.arrive() })
     }

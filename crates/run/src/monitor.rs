@@ -135,14 +135,22 @@ impl<C: Clock> Monitor<'_, C> {
             lines: 0,
             scored: vec![(0.0, 0); self.watched.classes.len()],
         };
-        let mut next_ns = SECOND_NS;
+        let (mut begun, mut next_ns) = (false, SECOND_NS);
         while state.ended < self.watched.workers {
-            match self.inbox.recv_timeout(PAUSE) {
+            // Nobody tells anything before time 0, which is to be seen as it comes.
+            let to_zero_ns = -self.clock.now_ns();
+            let pause =
+                if begun { PAUSE } else { PAUSE.min(Duration::from_nanos(to_zero_ns.max(0).unsigned_abs())) };
+            match self.inbox.recv_timeout(pause) {
                 Ok(message) => self.take(&mut state, message),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             let now_ns = self.clock.now_ns();
+            if !begun && now_ns >= 0 {
+                begun = true;
+                self.health.begin();
+            }
             if now_ns >= next_ns + GRACE_NS {
                 next_ns = now_ns / SECOND_NS * SECOND_NS;
                 self.tell_second(&mut state, next_ns);

@@ -19,6 +19,8 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use squall_core::row::{schema, writer_properties};
 use squall_core::run_dir::{RunDir, RunDirError, write_aside};
 
+use crate::nice;
+
 /// Most files that a finished run has.
 pub(crate) const MOST_AT_THE_END: usize = 64;
 
@@ -28,9 +30,6 @@ const ENOUGH_ROWS: u64 = 1 << 15;
 
 /// When a run that goes on has this many small parts, they become one.
 const MANY: usize = 512;
-
-/// How unimportant merging is beside the load.
-const NICE: i32 = 10;
 
 /// One file of `requests/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,7 +120,7 @@ impl Parts {
                 let sources = self.files[from..to].to_vec();
                 let thread = std::thread::Builder::new().name("squall-merge".to_owned()).spawn(move || {
                     // Where that is forbidden, merging is as important as the load.
-                    let _ = rustix::process::nice(NICE);
+                    let _ = rustix::process::nice(nice::MERGING);
                     make_empty(&merging)?;
                     merge(&requests, &merging, &sources)
                 });

@@ -21,6 +21,7 @@ use rtrb::{Consumer, Producer, PushError, RingBuffer};
 use squall_core::row::{BatchBuilder, writer_properties};
 use squall_core::run_dir::{RunDir, RunDirError, write_parquet};
 
+use crate::nice;
 use crate::parts::Parts;
 use crate::pin::Pinning;
 use crate::score::{Scorer, Scores};
@@ -37,10 +38,6 @@ const PART_ROWS: usize = 500_000;
 
 /// Pause between two looks at the rings.
 const PAUSE: Duration = Duration::from_millis(10);
-
-/// How unimportant the recorder is beside a worker that shares its core: a worker that wakes to send
-/// interrupts it, and a quarter of a core is left to it, some times what it needs at full speed.
-const NICE: i32 = 5;
 
 /// A worker's end of its ring.
 pub(crate) struct Ring {
@@ -126,7 +123,7 @@ impl Recorder {
         let thread = std::thread::Builder::new().name("squall-recorder".to_owned()).spawn(move || {
             // Where that is forbidden, it runs where it may, and is as important as the load.
             let _ = pinning.keep_off();
-            let _ = rustix::process::nice(NICE);
+            let _ = rustix::process::nice(nice::RECORDER);
             writing.run(consumers);
             writing.recorded
         })?;

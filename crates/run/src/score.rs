@@ -10,14 +10,12 @@ use squall_core::dataset::Identity;
 use squall_core::plan::Plan;
 use squall_core::row::Sample;
 use squall_core::schema::Metric;
+use squall_core::truth::file::KEY;
 use squall_core::truth::{Truth, TruthKey};
 use squall_core::workload::{QueryKind, Workload};
 use squall_milvus::Protocol;
 
 use crate::preflight::Preflight;
-
-/// The entry of a truth file's metadata that holds its key as JSON.
-const KEY: &str = "squall.truth";
 
 /// Parts of 1 in which sums of recall are kept: they fit an integer that all threads may read.
 const PARTS: f64 = 1e6;

@@ -102,17 +102,21 @@ pub(crate) async fn fly<C: Clock, L: Link>(
         Ok(sent) => {
             let sent_ns = clock.now_ns();
             departure.sent_ns.set(sent_ns);
-            match L::waited_for(&sent) {
+            let waited_for = L::waited_for(&sent);
+            match waited_for {
                 Wait::Nothing => {}
                 Wait::Window => departure.waited.set(true),
-                Wait::Server => departure.let_go_ns.set(sent_ns),
+                Wait::Server | Wait::InVain => departure.let_go_ns.set(sent_ns),
             }
+            departure.left.set(waited_for != Wait::InVain);
             link.finish(sent).await
         }
         Err(answer) => {
-            // `refused` never left; what broke on its way out did.
+            // `refused` was not begun; what broke on its way out the server had kept until then.
             if answer.outcome != Outcome::Refused {
-                departure.sent_ns.set(clock.now_ns());
+                let broke_ns = clock.now_ns();
+                departure.let_go_ns.set(broke_ns);
+                departure.sent_ns.set(broke_ns);
             }
             answer
         }
@@ -125,22 +129,30 @@ pub(crate) type Fly<C, L, F> = fn(Rc<L>, C, <L as Link>::Message, Rc<Departure>)
 
 /// What a request in flight tells before it has landed; one a place, used again.
 pub(crate) struct Departure {
-    /// When the server let it go on that had kept it waiting: gave it a seat, or read again.
+    /// When the server let it go on that had kept it waiting: gave it a seat, read again, or broke.
     let_go_ns: Cell<i64>,
     sent_ns: Cell<i64>,
+    /// Whether all of it left.
+    left: Cell<bool>,
     /// Whether it waited for the flow-control window.
     waited: Cell<bool>,
 }
 
 impl Departure {
     fn new() -> Self {
-        Self { let_go_ns: Cell::new(NEVER), sent_ns: Cell::new(NEVER), waited: Cell::new(false) }
+        Self {
+            let_go_ns: Cell::new(NEVER),
+            sent_ns: Cell::new(NEVER),
+            left: Cell::new(false),
+            waited: Cell::new(false),
+        }
     }
 
     /// As for a request that has told nothing.
     fn reset(&self) {
         self.let_go_ns.set(NEVER);
         self.sent_ns.set(NEVER);
+        self.left.set(false);
         self.waited.set(false);
     }
 
@@ -383,7 +395,7 @@ where
         let (sent_ns, ready_ns) = (departure.sent_ns(), departure.ready_ns(held.place_ns));
         let too_few = answer.outcome == Outcome::Ok && answer.hits < held.expected_hits;
         let outcome = if too_few { Outcome::Short } else { answer.outcome };
-        let bytes_out = if sent_ns.is_some() { held.bytes_out } else { 0 };
+        let bytes_out = if departure.left.get() { held.bytes_out } else { 0 };
         let sample = Sample {
             sent_ns,
             outcome,
@@ -464,6 +476,7 @@ where
             let Some(held) = self.held[place as usize] else { continue };
             let departure = &self.departures[place as usize];
             let (sent_ns, ready_ns) = (departure.sent_ns(), departure.ready_ns(held.place_ns));
+            let bytes_out = if departure.left.get() { held.bytes_out } else { 0 };
             self.places.clear(place);
             self.held[place as usize] = None;
             let mut sample = self.row(&held.due, ready_ns, now_ns);
@@ -471,7 +484,7 @@ where
             if sent_ns.is_some() {
                 sample.outcome = Outcome::Unfinished;
                 sample.sent_ns = sent_ns;
-                sample.bytes_out = held.bytes_out;
+                sample.bytes_out = bytes_out;
             }
             self.push_at_the_end(sample);
             self.free_since.push_back(now_ns);

@@ -252,6 +252,28 @@ fn a_window_that_the_server_keeps_closed_is_backlog() {
 }
 
 #[test]
+fn what_waited_for_a_connection_that_broke_is_backlog_and_left_no_bytes() {
+    fn window(number: u64) -> i64 {
+        if number >= 100 { 400 * MS } else { 0 }
+    }
+    let broken = Answer { outcome: Outcome::Reset, hits: 0, bytes_in: 0, ..ANSWERED };
+    // Told after it had been handed over, or by the handing over itself.
+    let told_later =
+        Behaviour { window_ns: window, closed_by: Wait::InVain, answer: broken, ..Behaviour::default() };
+    let told_at_once = Behaviour { window_ns: window, breaks: true, ..Behaviour::default() };
+    for behaviour in [told_later, told_at_once] {
+        let outcomes = run(&Setup { behaviour, ..Setup::default() });
+        let kept: Vec<_> = outcomes.rows.iter().filter(|row| row.ready_ns > row.due_ns).collect();
+        assert!(kept.len() >= 100, "{}", kept.len());
+        for row in kept {
+            assert_eq!((row.ready_ns, row.sent_ns), (row.due_ns + 400 * MS, Some(row.ready_ns)), "{row:?}");
+            assert_eq!((row.outcome, row.bytes_out), (Outcome::Reset, 0));
+        }
+        assert_eq!((outcomes.counted.lag_ns.max(), outcomes.counted.flow_control_waits), (0, 0));
+    }
+}
+
+#[test]
 fn a_timeout_counts_from_sent_and_frees_the_place() {
     fn never_third(number: u64) -> i64 {
         if number == 2 { i64::MAX / 2 } else { 5 * MS }
@@ -580,6 +602,7 @@ proptest! {
                 seatless: (seatless.0 * MS, (seatless.0 + seatless.1) * MS),
                 window_ns: |number| if number % 17 == 3 { 20 * MS } else { 0 },
                 closed_by: Wait::Window,
+                breaks: false,
                 answer: ANSWERED,
             },
             stop: stop.map(|(at, drain)| (at * MS, (at + drain) * MS)),

@@ -108,6 +108,21 @@ fn what_the_environment_says_of_users_yields_to_the_search() {
 }
 
 #[test]
+fn a_target_for_the_rate_is_left_out_of_a_searchs_steps() {
+    let place = Workplace::new();
+    let words = ["run", "--find-max", "p99 < 5ms", "--target", "qps(common) > 50", "--dry-run"];
+    let mut command = place.squall(words);
+    let done = Done::from(command.env("TARGET_QPS", "1000").env("TARGET_P50_MS", "3").output().unwrap());
+    let done = done.expect(0);
+    for target in ["qps >= 1000", "qps(common) > 50"] {
+        let note = format!("the target {target} has no effect beside --find-max");
+        assert!(done.stderr.contains(&note), "{}", done.stderr);
+    }
+    assert!(!done.stdout.contains("target    qps"), "{}", done.stdout);
+    assert!(done.stdout.contains("p50 < 3ms (binding)"), "other targets stay: {}", done.stdout);
+}
+
+#[test]
 fn what_cannot_be_searched_is_refused_before_anything_is_sent() {
     let place = Workplace::new();
     let refused = |words: &[&str], parts: &[&str]| {

@@ -1,9 +1,10 @@
 //! A run that is stopped or killed leaves rows that can be read.
 
 use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 
-use crate::support::{Done, SandboxProcess, Workplace, rows};
+use crate::support::{Done, SandboxProcess, Workplace, files_below, rows};
 
 /// Starts a run and returns once it has printed `seconds` live lines.
 fn start_run(place: &Workplace, line: &str, seconds: usize) -> Child {
@@ -79,6 +80,54 @@ fn a_second_ctrl_c_stops_at_once() {
     let done = Done::from(child.wait_with_output().unwrap()).expect(130);
     let outcomes = &done.json()["totals"]["outcomes"];
     assert!(outcomes["unfinished"].as_u64().unwrap() > 0, "{outcomes}");
+}
+
+#[test]
+fn ctrl_c_leaves_a_server_that_says_nothing() {
+    for words in [&["run"][..], &["run", "--find-max", "p99 < 5ms"]] {
+        let place = Workplace::new();
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let uri = format!("http://{}", silent.local_addr().unwrap());
+        let mut command = place.squall(words.iter().copied().chain(["--uri", uri.as_str()]));
+        let child = command.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        // It has connected, and waits for a word.
+        let _socket = silent.accept().unwrap();
+        signal(&child, "INT");
+        let done = Done::from(child.wait_with_output().unwrap()).expect(130);
+        assert!(!place.path().join("data/find-max").exists(), "{}", done.stderr);
+    }
+}
+
+#[test]
+fn ctrl_c_ends_an_analysis_and_says_how_to_have_it() {
+    let (place, sandbox) = seeded(&[]);
+    // The report waits for a reader of its last part, who never comes.
+    let pipe = place.path().join("junit.xml");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let line = format!("run --uri {} --rate 50 -t 1s --junit {}", sandbox.uri, pipe.display());
+    let mut command = place.squall(line.split_whitespace());
+    let mut child = command.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let has_page =
+        || files_below(&place.path().join("reports")).iter().any(|path| path.ends_with("report.html"));
+    until("the page is there", has_page);
+    signal(&child, "INT");
+    until("it ends", || child.try_wait().unwrap().is_some());
+    let done = Done::from(child.wait_with_output().unwrap()).expect(130);
+    let advice =
+        format!("`squall analyze {}`", place.only_run().strip_prefix(place.path()).unwrap().display());
+    assert!(done.stderr.contains(&advice), "{}", done.stderr);
+}
+
+/// Waits a minute for it, at most.
+#[track_caller]
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    for _ in 0..1_200 {
+        if holds() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    panic!("never came: {what}");
 }
 
 #[test]

@@ -121,31 +121,54 @@ fn a_closed_loop_hides_a_stall() {
     assert!((1..=10).contains(&slow), "{slow} waited for more than a second");
 }
 
-#[test]
-fn a_server_that_reads_nothing_for_three_seconds_makes_no_run_invalid() {
-    let test = "a_server_that_reads_nothing_for_three_seconds_makes_no_run_invalid";
+/// 1,000/s for so many seconds; from the third on the server reads nothing for three, and `then` ends that.
+fn standstill(
+    seconds: u64,
+    then: impl FnOnce(SandboxProcess) -> Option<SandboxProcess>,
+) -> (Value, Vec<Row>) {
     let place = Workplace::new();
     let sandbox = SandboxProcess::start_first(&["--engine", "null"]);
-    let uri = &sandbox.uri;
+    let uri = sandbox.uri.clone();
     place
         .line(&format!("setup --uri {uri} --num-vectors 300 --dimension 768 --settle 0s --ground-truth 0"))
         .expect(0);
-    let line = format!("run --uri {uri} --rate 1000 --arrivals even -t 15s --timeout 30s --format json");
+    let line =
+        format!("run --uri {uri} --rate 1000 --arrivals even -t {seconds}s --timeout 30s --format json");
     let run = RunProcess::start(place.squall_under(first_in_line(), line.split_whitespace()));
     run.wait_for_the_load();
     std::thread::sleep(Duration::from_secs(3));
     sandbox.signal("STOP");
     std::thread::sleep(Duration::from_secs(3));
-    sandbox.signal("CONT");
+    let sandbox = then(sandbox);
     let summary = run.done().ran().json();
+    drop(sandbox);
     let rows = rows(&place.only_run());
-    // The canned answer has ten hits, whatever was asked for.
-    let answered = count(&rows, "ok") + count(&rows, "short");
-    assert_eq!(answered, 15_000, "{}", summary["totals"]["outcomes"]);
     // What the windows did not hold had to wait, with a place in flight.
     let waited = rows.iter().filter(|row| row.ready_ns - row.due_ns > SECOND_NS / 2).count();
     assert!(waited > 150, "{waited} of them, more than the 1 % that would make the run invalid");
-    can_be_judged(&summary, test);
+    (summary, rows)
+}
+
+#[test]
+fn a_server_that_reads_nothing_for_three_seconds_makes_no_run_invalid() {
+    let (summary, rows) = standstill(15, |sandbox| {
+        sandbox.signal("CONT");
+        Some(sandbox)
+    });
+    // The canned answer has ten hits, whatever was asked for.
+    let answered = count(&rows, "ok") + count(&rows, "short");
+    assert_eq!(answered, 15_000, "{}", summary["totals"]["outcomes"]);
+    can_be_judged(&summary, "a_server_that_reads_nothing_for_three_seconds_makes_no_run_invalid");
+}
+
+#[test]
+fn a_server_that_stands_still_and_then_dies_makes_no_run_invalid() {
+    let (summary, rows) = standstill(10, |sandbox| {
+        sandbox.kill();
+        None
+    });
+    assert!(count(&rows, "reset") > 2_000, "{}", summary["totals"]["outcomes"]);
+    can_be_judged(&summary, "a_server_that_stands_still_and_then_dies_makes_no_run_invalid");
 }
 
 /// 2,000/s for 20 s on a server of 1,000/s at most, with a drain of 5 s.

@@ -22,7 +22,7 @@ use crate::run_dir::{RunDirError, write_aside};
 use crate::workload::QueryKind;
 
 /// Name of the metadata entry that holds the key as JSON.
-const KEY: &str = "squall.truth";
+pub const KEY: &str = "squall.truth";
 /// Name of the one that holds the origin as JSON, where that is not a search for all of it.
 const ORIGIN: &str = "squall.origin";
 

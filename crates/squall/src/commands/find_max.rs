@@ -8,26 +8,26 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use clap::ArgMatches;
-use squall_analyze::{Analysis, Options as AnalyzeOptions, Outputs, analyze, write_find_max};
+use squall_analyze::{Analysis, AnalyzeError, Options as AnalyzeOptions, Outputs, analyze, write_find_max};
 use squall_core::config::{ConfigError, Origin, Settings};
 use squall_core::find_max::{
     CONFIRM, FIND_MAX_SCHEMA_VERSION, FIRST_RATE, FindMax, Found, LEAST_ACHIEVED, MOST_BACKLOG, Probe,
     SETTLE, Search, Step, Told, check_target, decided, step_length,
 };
 use squall_core::plan::{Load, Plan};
-use squall_core::run_config::{RunConfig, asks_filtered, positive};
+use squall_core::run_config::{RunConfig, positive};
 use squall_core::run_dir::write_json;
 use squall_core::run_record::RunState;
 use squall_core::schedule::{Arrivals, Stage, StageKind};
 use squall_core::summary::{ValidityResult, Verdict};
-use squall_core::target::{PlannedTarget, Target};
+use squall_core::target::{Comparison, Figure, PlannedTarget, Target};
 use squall_core::units::parse_rate;
 use squall_milvus::Endpoint;
-use squall_run::{Event, LiveLine, Options, Stop, StopHandle};
+use squall_run::{Event, LiveLine, Options, StopHandle};
 
-use crate::commands::run::{TERMINATE_DRAIN, query_source, writable};
+use crate::commands::run::{load, look, writable};
 use crate::exit::{Exit, Failure};
-use crate::signals::{Asked, Signals};
+use crate::signals::Signals;
 
 /// A figure so near to its bound, as a share of it, is decided by two steps of three.
 const BORDERLINE: f64 = 0.05;
@@ -87,6 +87,15 @@ pub(crate) fn asked(
         }
     }
     let mut config = config.clone();
+    for planned in config.plan.targets.extract_if(.., |planned| asks_for_a_rate(&planned.target)) {
+        // The reference's own is advice, which nobody has to be told of.
+        if planned.binding {
+            eprintln!(
+                "note: the target {} has no effect beside --find-max: each step offers a rate of its own",
+                planned.target
+            );
+        }
+    }
     config.plan.max_in_flight = settings.required("max-in-flight", positive::<u32>)?;
     config.plan.auto_warm_up = false;
     config.plan.targets.push(PlannedTarget { target: target.clone(), binding: true });
@@ -97,6 +106,11 @@ pub(crate) fn asked(
         first_rate: settings.parse("rate", parse_rate)?.unwrap_or(FIRST_RATE),
         pace: matches.get_one::<f64>("find-max-pace").copied().unwrap_or(1.0),
     }))
+}
+
+/// Whether only a rate that is high enough meets the target: any step below would fail by it.
+fn asks_for_a_rate(target: &Target) -> bool {
+    target.figure == Figure::Qps && matches!(target.comparison, Comparison::Above | Comparison::AtLeast)
 }
 
 impl FindMaxConfig {
@@ -161,17 +175,21 @@ impl FindMaxConfig {
             lowest_failed: search.lowest_failed(),
             steps,
         };
+        if matches.get_one::<String>("format").is_some_and(|format| format == "json") {
+            println!("{}", serde_json::to_string_pretty(&found).map_err(Failure::failed)?);
+        }
+        eprintln!("\nResult:  {}", found.sentence());
+        // It was interrupted before a step was over: there is nothing to keep.
+        if found.steps.is_empty() {
+            return Ok(Exit::Interrupted);
+        }
         let first = found.steps.first().and_then(|step| step.run.file_name());
-        let first = first.map_or("none".into(), |name| name.to_string_lossy());
+        let first = first.map(|name| name.to_string_lossy()).unwrap_or_default();
         let name = format!("find-max-{}", first.trim_end_matches("-step-1"));
         let kept = data.join("find-max").join(format!("{name}.json"));
         std::fs::create_dir_all(data.join("find-max")).map_err(Failure::failed)?;
         write_json(&kept, &found).map_err(Failure::failed)?;
         let html = write_find_max(&found, &reports, &name)?;
-        if matches.get_one::<String>("format").is_some_and(|format| format == "json") {
-            println!("{}", serde_json::to_string_pretty(&found).map_err(Failure::failed)?);
-        }
-        eprintln!("\nResult:  {}", found.sentence());
         eprintln!("Report:  {}\nSteps:   {}", html.display(), kept.display());
         if let Some(Some(failure)) = broken_off {
             return Err(failure);
@@ -220,50 +238,31 @@ impl FindMaxConfig {
         let length = plan.length().unwrap_or_default();
         eprintln!("step {number}: {:.1}/s for {:.1} s", probe.rate, length.as_secs_f64());
         let config = &self.config;
-        let filters = if asks_filtered(&plan.classes) { plan.workload.filters.as_slice() } else { &[] };
-        let preflight = squall_run::preflight(endpoint, &plan.server, config.dimension, filters).await?;
-        plan.workload.dimension = preflight.dimension;
-        if plan.workload.query_file.is_none() {
-            plan.workload.source = query_source(preflight.identity.as_ref());
-        }
+        let Some(preflight) = look(&mut plan, config.dimension, endpoint, signals).await? else {
+            return Ok(None);
+        };
         let options = Options {
             pin: config.pin,
             metrics_url: config.metrics_url.clone(),
             ..Options::new(config.data.clone())
         };
         let watch = Watch { rate: probe.rate, bound: self.bound(), settle: plan.warm_up, length };
-        let (stop, stop_signal) = Stop::new();
-        let (events, received) = mpsc::channel();
-        let watching = std::thread::spawn({
-            let stop = stop.clone();
-            move || watch.listen(&received, &stop)
-        });
-        let endpoint = endpoint.clone();
-        let mut running = tokio::task::spawn_blocking(move || {
-            squall_run::execute(plan, endpoint, preflight, &options, events, stop_signal)
-        });
-        let mut interrupted = false;
-        let done = loop {
-            tokio::select! {
-                done = &mut running => break done,
-                asked = signals.next() => {
-                    if interrupted {
-                        stop.abort();
-                    } else {
-                        eprintln!("stopping: no more requests; waiting for answers (again to stop at once)");
-                        interrupted = true;
-                        stop.stop((asked == Asked::Terminate).then_some(TERMINATE_DRAIN));
-                    }
-                }
+        let listen = move |events: &mpsc::Receiver<Event>, stop: &StopHandle| watch.listen(events, stop);
+        let loaded = load(plan, endpoint.clone(), preflight, options, signals, listen).await?;
+        let report = loaded.result?;
+        let seen = loaded.heard.unwrap_or_default();
+        let analysing = tokio::task::spawn_blocking({
+            let (run_dir, reports) = (report.run_dir.clone(), config.reports.clone());
+            move || {
+                let analysis = analyze(&run_dir, &AnalyzeOptions::default())?;
+                analysis.write(&Outputs { reports, ..Outputs::default() })?;
+                Ok::<_, AnalyzeError>(analysis)
             }
-        };
-        let broke = |error| Failure::failed(anyhow::anyhow!("the load generator broke off: {error}"));
-        let report = done.map_err(broke)??;
-        let seen = watching.join().unwrap_or_default();
-        let analysis = analyze(&report.run_dir, &AnalyzeOptions::default())?;
-        let reports = config.reports.clone();
-        analysis.write(&Outputs { reports, ..Outputs::default() })?;
-        if interrupted || report.state == RunState::Failed {
+        });
+        let Some(analysis) = signals.or(analysing).await else { return Ok(None) };
+        let broke = |error| Failure::failed(anyhow::anyhow!("the analysis broke off: {error}"));
+        let analysis = analysis.map_err(broke)??;
+        if loaded.interrupted || report.state == RunState::Failed {
             return Ok(None);
         }
         Ok(Some(self.judge(probe, &analysis, &seen, &report.run_dir)))
@@ -421,6 +420,8 @@ impl Seen {
 
 #[cfg(test)]
 mod tests {
+    use squall_run::Stop;
+
     use super::*;
 
     fn second(at: u64, rate: f64, in_flight: u32, backlog: u64) -> LiveLine {

@@ -13,7 +13,7 @@ use squall_core::run_config::{RunConfig, asks_filtered};
 use squall_core::schedule::StageKind;
 use squall_core::units::format_duration;
 use squall_milvus::Endpoint;
-use squall_run::{Event, Options, RunError, RunReport, Stop, StopHandle};
+use squall_run::{Event, Options, Preflight, RunError, RunReport, Stop, StopHandle};
 
 use crate::commands::analyze::{report, verdict_exit};
 use crate::commands::baseline::Baseline;
@@ -24,7 +24,7 @@ use crate::layers;
 use crate::signals::{Asked, Signals};
 
 /// Time that answers have after SIGTERM, at most: whoever sends it soon sends SIGKILL.
-pub(crate) const TERMINATE_DRAIN: Duration = Duration::from_secs(10);
+const TERMINATE_DRAIN: Duration = Duration::from_secs(10);
 
 pub(crate) async fn execute(matches: &ArgMatches) -> Result<Exit, Failure> {
     refuse_distributed(matches)?;
@@ -63,32 +63,17 @@ pub(crate) async fn drive(
     let RunConfig { mut plan, dimension, data, reports, part, pin, metrics_url, .. } = config;
     let baseline = Baseline::of(matches, &data, part.as_ref())?;
     let options = Options { data, part, pin, metrics_url, discard_rows: false };
-    let filters = if asks_filtered(&plan.classes) { plan.workload.filters.as_slice() } else { &[] };
-    let preflight = squall_run::preflight(&endpoint, &plan.server, dimension, filters).await?;
-    plan.workload.dimension = preflight.dimension;
-    // A file of queries is asked as it is, whatever the collection was filled with.
-    if plan.workload.query_file.is_none() {
-        plan.workload.source = query_source(preflight.identity.as_ref());
-    }
+    let mut signals = Signals::listen().map_err(Failure::failed)?;
+    let Some(preflight) = look(&mut plan, dimension, &endpoint, &mut signals).await? else {
+        return Err(RunError::Stopped.into());
+    };
     if let Some(baseline) = &baseline {
         baseline.check(&plan, &preflight)?;
     }
 
-    let signals = Signals::listen().map_err(Failure::failed)?;
-    let (stop, stop_signal) = Stop::new();
-    let watching = tokio::spawn(watch(signals, stop));
-    let (events, received) = mpsc::channel();
-    let drawing = std::thread::spawn(move || draw(&received));
-    let result: Result<RunReport, RunError> = tokio::task::spawn_blocking(move || {
-        squall_run::execute(plan, endpoint, preflight, &options, events, stop_signal)
-    })
-    .await
-    .map_err(|error| Failure::failed(anyhow::anyhow!("the load generator broke off: {error}")))?;
-    // A panic while drawing has been printed by its own thread.
-    let _ = drawing.join();
-    watching.abort();
-
-    let (run_dir, failure) = match result {
+    let draw = |events: &mpsc::Receiver<Event>, _: &StopHandle| draw(events);
+    let loaded = load(plan, endpoint, preflight, options, &mut signals, draw).await?;
+    let (run_dir, failure) = match loaded.result {
         Ok(done) => (done.run_dir, None),
         Err(error) => match error.run_dir().map(Path::to_owned) {
             // Rows were written before it failed: they are worth a report.
@@ -96,11 +81,21 @@ pub(crate) async fn drive(
             None => return Err(error.into()),
         },
     };
-    let analysis = report(&[&run_dir], &reports, matches);
+    let reporting = {
+        let (run_dir, reports, matches) = (run_dir.clone(), reports.clone(), matches.clone());
+        tokio::task::spawn_blocking(move || report(&[&run_dir], &reports, &matches))
+    };
+    let analysis = signals.or(reporting).await;
+    if analysis.is_none() {
+        let run = run_dir.display();
+        eprintln!("interrupted: the rows are on disk, and `squall analyze {run}` makes their report");
+    }
     if let Some(error) = failure {
         return Err(error.into());
     }
-    let analysis = analysis?;
+    let Some(analysis) = analysis else { return Ok(Exit::Interrupted) };
+    let broke = |error| Failure::failed(anyhow::anyhow!("the analysis broke off: {error}"));
+    let analysis = analysis.map_err(broke)??;
     let exit = verdict_exit(&analysis.summary);
     match baseline {
         // A missed target comes first, and the comparison is worth its reading all the same.
@@ -119,8 +114,73 @@ pub(crate) async fn drive(
     }
 }
 
+/// Looks at the server and fits the plan to the collection that is there; `None` where a signal came first.
+pub(crate) async fn look(
+    plan: &mut Plan,
+    dimension: Option<u32>,
+    endpoint: &Endpoint,
+    signals: &mut Signals,
+) -> Result<Option<Preflight>, Failure> {
+    let filters = if asks_filtered(&plan.classes) { plan.workload.filters.as_slice() } else { &[] };
+    let looking = squall_run::preflight(endpoint, &plan.server, dimension, filters);
+    let Some(preflight) = signals.or(looking).await.transpose()? else { return Ok(None) };
+    plan.workload.dimension = preflight.dimension;
+    // A file of queries is asked as it is, whatever the collection was filled with.
+    if plan.workload.query_file.is_none() {
+        plan.workload.source = query_source(preflight.identity.as_ref());
+    }
+    Ok(Some(preflight))
+}
+
+/// A load that is over.
+pub(crate) struct Loaded<T> {
+    pub(crate) result: Result<RunReport, RunError>,
+    /// What was made of its events; `None` after a panic, which its own thread has printed.
+    pub(crate) heard: Option<T>,
+    /// Whether a signal ended it.
+    pub(crate) interrupted: bool,
+}
+
+/// Makes the load, with `listen` on a thread of its own. The first signal stops it and drains; the second
+/// stops it at once.
+pub(crate) async fn load<T: Send + 'static>(
+    plan: Plan,
+    endpoint: Endpoint,
+    preflight: Preflight,
+    options: Options,
+    signals: &mut Signals,
+    listen: impl FnOnce(&mpsc::Receiver<Event>, &StopHandle) -> T + Send + 'static,
+) -> Result<Loaded<T>, Failure> {
+    let (stop, stop_signal) = Stop::new();
+    let (events, received) = mpsc::channel();
+    let listening = std::thread::spawn({
+        let stop = stop.clone();
+        move || listen(&received, &stop)
+    });
+    let mut running = tokio::task::spawn_blocking(move || {
+        squall_run::execute(plan, endpoint, preflight, &options, events, stop_signal)
+    });
+    let mut interrupted = false;
+    let done = loop {
+        let asked = tokio::select! {
+            done = &mut running => break done,
+            asked = signals.next() => asked,
+        };
+        if interrupted {
+            eprintln!("stopping at once");
+            stop.abort();
+        } else {
+            eprintln!("stopping: no more requests; waiting for answers (again to stop at once)");
+            stop.stop((asked == Asked::Terminate).then_some(TERMINATE_DRAIN));
+        }
+        interrupted = true;
+    };
+    let broke = |error| Failure::failed(anyhow::anyhow!("the load generator broke off: {error}"));
+    Ok(Loaded { result: done.map_err(broke)?, heard: listening.join().ok(), interrupted })
+}
+
 /// What queries are drawn from: what the collection was filled with decides.
-pub(crate) fn query_source(identity: Option<&Identity>) -> Option<String> {
+fn query_source(identity: Option<&Identity>) -> Option<String> {
     let identity = identity?;
     match Dataset::from_id(&identity.dataset) {
         Ok(dataset) => dataset.query_source(),
@@ -161,20 +221,6 @@ pub(crate) fn writable(directory: &Path) -> Result<(), Failure> {
                 directory.display()
             ))
         })
-}
-
-/// The first signal stops the load and drains; the second stops at once.
-async fn watch(mut signals: Signals, stop: StopHandle) {
-    loop {
-        let asked = signals.next().await;
-        if stop.is_stopped() {
-            eprintln!("stopping at once");
-            stop.abort();
-        } else {
-            eprintln!("stopping: no more requests; waiting for answers (again to stop at once)");
-            stop.stop((asked == Asked::Terminate).then_some(TERMINATE_DRAIN));
-        }
-    }
 }
 
 fn draw(events: &mpsc::Receiver<Event>) {
