@@ -45,12 +45,17 @@ impl Filter {
                 _ => Err(lacks("category")),
             },
             Filter::Price { min, max } => {
+                fn which<T: Copy + Into<f64>>(values: &[T], matches: impl Fn(f64) -> bool) -> Vec<bool> {
+                    values.iter().map(|value| matches((*value).into())).collect()
+                }
                 let matches = |price: f64| price_matches(*min, *max, price);
                 match rows.column("price") {
-                    Some(Values::Double(values)) => Ok(values.iter().map(|value| matches(*value)).collect()),
-                    Some(Values::Float(values)) => {
-                        Ok(values.iter().map(|value| matches(f64::from(*value))).collect())
-                    }
+                    Some(Values::Double(values)) => Ok(which(values, matches)),
+                    Some(Values::Float(values)) => Ok(which(values, matches)),
+                    Some(Values::Int8(values)) => Ok(which(values, matches)),
+                    Some(Values::Int16(values)) => Ok(which(values, matches)),
+                    Some(Values::Int32(values)) => Ok(which(values, matches)),
+                    // Whole numbers beyond 2^53 are far beyond every range.
                     Some(Values::Int64(values)) => {
                         Ok(values.iter().map(|value| matches(*value as f64)).collect())
                     }
@@ -173,6 +178,24 @@ mod tests {
         assert_eq!(cheap.matching(&rows).unwrap(), [true, true, false]);
         assert_eq!(dear.matching(&rows).unwrap(), [false, false, true]);
         assert!(cheap.matches(&row("books", -3.5)) && !dear.matches(&row("books", -3.5)));
+    }
+
+    #[test]
+    fn prices_may_be_numbers_of_any_type() {
+        let filter = Filter::Price { min: 50.0, max: 100.0 };
+        for values in [
+            Values::Int8(vec![-1, 50, 100]),
+            Values::Int16(vec![-1, 50, 100]),
+            Values::Int32(vec![-1, 50, 100]),
+            Values::Int64(vec![-1, 50, 100]),
+            Values::Float(vec![-1.0, 50.0, 100.0]),
+            Values::Double(vec![-1.0, 50.0, 100.0]),
+        ] {
+            let rows = RowBatch { rows: 3, columns: vec![Column { name: "price".into(), values }] };
+            assert_eq!(filter.matching(&rows).unwrap(), [false, true, false], "{rows:?}");
+        }
+        let texts = vec![Column { name: "price".into(), values: Values::VarChar(vec!["50".into()]) }];
+        assert!(filter.matching(&RowBatch { rows: 1, columns: texts }).is_err());
     }
 
     #[test]
