@@ -5,7 +5,6 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use squall_core::plan::ServerTarget;
 use squall_core::schema::Consistency;
 use squall_milvus::LoadState;
 use squall_milvus::admin::Admin;
@@ -205,36 +204,26 @@ impl Seeding<'_> {
 
     /// Finds out whether the server takes what it will be asked for.
     async fn rehearse(&mut self) -> Result<(), SetupError> {
-        let name = probe::name(self.collection());
-        let server = ServerTarget { collection: name.clone(), ..self.config.server.clone() };
-        let config = SetupConfig { server, ..self.config.clone() };
-        let Self { admin, patience, clock, .. } = self;
-        let admin = *admin;
-        // What a setup that was killed here left, and whether this user may drop at all.
-        let dropped = patience.ask(|| admin.drop_collection(&name)).await;
-        match dropped {
+        let Self { admin, config, patience, clock, probe, .. } = self;
+        let (admin, config) = (*admin, *config);
+        // Whether this user may drop at all, asked of a collection that is not there.
+        let absent = probe::name(&config.server.collection);
+        match patience.ask(|| admin.drop_collection(&absent)).await {
             // Who may make collections and not drop them loses nothing by a refusal that comes later.
             Err(SetupError::Server(error)) if error.is_not_permitted() && !config.drop_existing => {
                 return Ok(());
             }
             dropped => dropped?,
         }
-        self.probe = Some(name.clone());
-        let tried = clock.time(Phase::Rehearse, 0, async {
-            probe::make(admin, &config, patience).await?;
-            patience.ask(|| admin.drop_collection(&name)).await
-        });
-        match tried.await {
-            Ok(()) => {
-                self.probe = None;
-                Ok(())
-            }
+        probe::drop_leftovers(admin, &config.server.collection).await;
+        let rehearsal = probe::rehearse(admin, config, patience, probe);
+        match clock.time(Phase::Rehearse, 0, rehearsal).await {
             Err(error @ (SetupError::Server(_) | SetupError::Index { .. })) => Err(SetupError::Refused {
-                collection: self.collection().to_owned(),
-                probe: name,
+                collection: config.server.collection.clone(),
+                probe: self.probe.clone().unwrap_or(absent),
                 source: Box::new(error),
             }),
-            Err(error) => Err(error),
+            result => result,
         }
     }
 
@@ -264,7 +253,9 @@ impl Seeding<'_> {
             .time(Phase::Create, 0, async {
                 // An interruption may come when the server has it already.
                 *left = Left::Incomplete { server_keys: config.auto_id };
-                create::collection(admin, config, patience).await.inspect_err(|_| *left = before)?;
+                create::collection(admin, config, &config.schema(), patience)
+                    .await
+                    .inspect_err(|_| *left = before)?;
                 create::partitions(admin, config, patience, 0).await
             })
             .await?;
@@ -284,8 +275,7 @@ impl Seeding<'_> {
         }
         let Self { admin, config, events, patience, clock, .. } = self;
         let (admin, config, events) = (*admin, *config, *events);
-        // A setup that was killed may have left what it tried with; who may not drop it does without.
-        let _ = admin.drop_collection(&probe::name(&config.server.collection)).await;
+        probe::drop_leftovers(admin, &config.server.collection).await;
         // Setup may have ended between the collection and its partitions.
         let described = patience.ask(|| admin.describe_collection(&config.server.collection)).await?;
         // All but the default one; where the server does not tell, all are asked for.

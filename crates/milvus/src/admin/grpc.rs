@@ -16,7 +16,7 @@ use squall_proto::milvus::milvus_service_client::MilvusServiceClient;
 use squall_proto::milvus::{
     CollectionRequest, CreateCollectionRequest, CreateIndexRequest, DeleteRequest, DescribeIndexRequest,
     Empty, FlushRequest, GetFlushStateRequest, KeyValue, LoadCollectionRequest, LoadProgressRequest,
-    PartitionRequest, QueryRequest, SearchRequest, Status,
+    PartitionRequest, QueryRequest, SearchRequest, ShowCollectionsRequest, Status,
 };
 use squall_proto::placeholder;
 
@@ -63,7 +63,7 @@ status_of! {
     BoolResponse, DescribeCollectionResponse, DescribeIndexResponse, FlushResponse, FlushStateResponse,
     HealthResponse, ListDatabasesResponse, LoadStateResponse, LoadingProgressResponse, MutationResult,
     PersistentSegmentInfoResponse, QueryResults, QuerySegmentInfoResponse, SearchResults,
-    StatisticsResponse, VersionResponse,
+    ShowCollectionsResponse, StatisticsResponse, VersionResponse,
 }
 
 impl Answered for Status {
@@ -271,6 +271,13 @@ impl Grpc {
             partition_key,
             partitions: u32::try_from(answer.num_partitions).ok().filter(|partitions| *partitions > 0),
         })
+    }
+
+    pub(super) async fn collections(&self) -> Result<Vec<String>, Error> {
+        let request = ShowCollectionsRequest { db_name: self.database(), ..Default::default() };
+        let mut client = self.client.clone();
+        let answer = client.show_collections(request);
+        Ok(self.call("list its collections", "", self.deadlines.call, answer).await?.collection_names)
     }
 
     pub(super) async fn drop_collection(&self, name: &str) -> Result<(), Error> {
