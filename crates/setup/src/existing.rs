@@ -41,8 +41,15 @@ pub(crate) async fn look(
         return Ok(Existing::Different(difference));
     }
     let index = patience.ask(|| admin.describe_index(collection, VECTOR_FIELD)).await?;
+    let lacking = lacking_partitions(&found, config);
     let Some(index) = index else {
-        return Ok(Existing::Incomplete("it has no index".to_owned()));
+        // A setup that was killed while it inserted comes here.
+        return Ok(match lacking {
+            Some(partitions) if has_rows(admin, collection, patience).await? => {
+                Existing::Different(other_partitions(partitions))
+            }
+            _ => Existing::Incomplete("it has no index".to_owned()),
+        });
     };
     if let Some(difference) = other_index(&index.spec, &config.index) {
         return Ok(Existing::Different(difference));
@@ -68,12 +75,11 @@ pub(crate) async fn look(
         settle::load(admin, config, patience, &events).await?;
     }
     let rows = patience.ask(|| admin.count(collection, None, Consistency::Strong)).await?;
-    if let Some((has, wanted)) = lacking_partitions(&found, config) {
-        // They are made before the first row: rows that are there went to those that are there.
+    if let Some((has, wanted)) = lacking {
         return Ok(if rows == 0 {
             Existing::Incomplete(format!("it has {has} of its {wanted} partitions"))
         } else {
-            Existing::Different(format!("its rows are in {has} partitions, not {wanted}"))
+            Existing::Different(other_partitions((has, wanted)))
         });
     }
     if rows != config.rows {
@@ -92,6 +98,23 @@ pub(crate) async fn look(
         }
         Err(error) => Err(error),
     }
+}
+
+/// Whether a collection without an index, which cannot be loaded and counted, has rows.
+async fn has_rows(admin: &Admin, collection: &str, patience: &Patience) -> Result<bool, SetupError> {
+    // Only rows that were flushed are sure to be known of.
+    patience.ask(|| admin.flush(collection)).await?;
+    Ok(patience.ask(|| admin.row_count(collection)).await? > 0)
+}
+
+/// What is unlike where rows are there and partitions are lacking: those are made before the first row, so
+/// that rows that are there went to those that are there.
+fn other_partitions((has, wanted): (u32, u32)) -> String {
+    let with = match has {
+        1 => "without --partitions".to_owned(),
+        _ => format!("with --partitions {}", has - 1),
+    };
+    format!("its rows are in {has} partitions, not {wanted}; --resume {with} completes it")
 }
 
 /// Whether rows are spread, or seen, otherwise than asked for; what the server does not tell is not
