@@ -14,7 +14,7 @@ use crate::error::Left;
 use crate::event::{Event, Events, Phase};
 use crate::existing::Existing;
 use crate::insert::Sent;
-use crate::mend::{Stored, mend};
+use crate::mend::{Mended, Stored, mend};
 use crate::patience::Patience;
 use crate::ranges::{Findings, Look, total};
 use crate::truth::{TruthReport, TruthTask};
@@ -70,6 +70,10 @@ pub struct SetupReport {
     pub rows_sent: u64,
     /// Bytes of their requests.
     pub bytes_sent: u64,
+    /// Rows that lacked after that and were sent and taken then.
+    pub rows_mended: u64,
+    /// Bytes of their requests.
+    pub bytes_mended: u64,
     /// How often something was tried again.
     pub retries: u64,
     /// Batches whose fate was unknown and had to be looked for.
@@ -98,6 +102,7 @@ pub async fn seed(
         patience: Patience::new(config, events),
         clock: PhaseClock { events, phases: Vec::new() },
         sent: Sent::default(),
+        mended: Mended::default(),
         uncertain: 0,
         left: Left::Nothing,
         probe: None,
@@ -114,7 +119,8 @@ pub async fn seed(
         Some(probe) => drop_probe(admin, probe, result).await,
         None => result,
     };
-    result.map_err(|error| error.leaving(seeding.left, &config.server.collection, seeding.sent.rows))
+    let rows_sent = seeding.sent.rows + seeding.mended.rows;
+    result.map_err(|error| error.leaving(seeding.left, &config.server.collection, rows_sent))
 }
 
 /// Drops the collection that was tried with; where that fails, its error names it.
@@ -140,6 +146,7 @@ struct Seeding<'a> {
     patience: Patience,
     clock: PhaseClock<'a>,
     sent: Sent,
+    mended: Mended,
     /// Batches whose fate was unknown.
     uncertain: usize,
     /// What there would be if it ended now.
@@ -307,7 +314,7 @@ impl Seeding<'_> {
     /// Inserts what is to be sent and does all that comes after.
     async fn fill(&mut self, send: Vec<Range<u64>>, truth: TruthTask) -> Result<TruthReport, SetupError> {
         self.begin();
-        let Self { admin, config, events, cancel, patience, clock, sent, uncertain, .. } = self;
+        let Self { admin, config, events, cancel, patience, clock, sent, mended, uncertain, .. } = self;
         let (admin, config, events) = (*admin, *config, *events);
         let collection = config.server.collection.as_str();
         if !send.is_empty() {
@@ -326,7 +333,6 @@ impl Seeding<'_> {
         let suspects = std::mem::take(&mut sent.uncertain);
         *uncertain = suspects.len();
         let stored = Stored { admin, collection, patience };
-        let mut mended = 0;
         if !suspects.is_empty() {
             if config.auto_id {
                 return Err(SetupError::Uncertain {
@@ -336,8 +342,7 @@ impl Seeding<'_> {
             }
             clock
                 .time(Phase::Count, total(&suspects), async {
-                    mended += mend(&stored, config, suspects, Look::Keys, events).await?;
-                    Ok(())
+                    mend(&stored, config, suspects, Look::Keys, events, mended).await
                 })
                 .await?;
         }
@@ -347,12 +352,11 @@ impl Seeding<'_> {
             clock
                 .time(Phase::Count, config.rows, async {
                     let look = Look::through(config.rows);
-                    mended += mend(&stored, config, all_rows(config), look, events).await?;
-                    Ok(())
+                    mend(&stored, config, all_rows(config), look, events, mended).await
                 })
                 .await?;
         }
-        if mended > 0 {
+        if mended.rounds > 0 {
             // They came after all was flushed and indexed.
             clock.time(Phase::Flush, 0, patience.ask(|| admin.flush(collection))).await?;
             clock.time(Phase::Index, 100, settle::index(admin, config, patience, events)).await?;
@@ -364,7 +368,7 @@ impl Seeding<'_> {
     }
 
     fn report(&self, outcome: Outcome, truth: TruthReport) -> SetupReport {
-        let Self { admin, config, patience, clock, sent, uncertain, .. } = self;
+        let Self { admin, config, patience, clock, sent, mended, uncertain, .. } = self;
         let insert_seconds =
             clock.phases.iter().find(|time| time.phase == Phase::Insert).map(|time| time.seconds);
         SetupReport {
@@ -379,6 +383,8 @@ impl Seeding<'_> {
             phases: clock.phases.clone(),
             rows_sent: sent.rows,
             bytes_sent: sent.bytes,
+            rows_mended: mended.rows,
+            bytes_mended: mended.bytes,
             retries: patience.retries(),
             uncertain_batches: *uncertain as u64,
             insert_rate: insert_seconds
