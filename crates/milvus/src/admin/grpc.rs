@@ -82,13 +82,28 @@ impl Grpc {
         let operation = "tell its version";
         let mut client = grpc.client.clone();
         let answer = grpc.call(operation, "", deadlines.call, client.get_version(Empty {})).await;
+        let no_milvus = |protocol, reason| {
+            let source = ConnectError::Speech { protocol, reason };
+            Err(Error::Connect { uri: grpc.endpoint.uri(), source })
+        };
         grpc.version = match answer {
             Ok(answer) => Some(answer.version).filter(|version| !version.is_empty()),
-            Err(Error::Unsupported { .. }) => None,
+            // There may be a Milvus that does not tell; what has no collections either is none.
+            Err(Error::Unsupported { .. }) => match grpc.collections().await {
+                Ok(_) | Err(Error::Server { .. }) => None,
+                Err(Error::Unsupported { .. }) => {
+                    let reason = "it has neither GetVersion nor ShowCollections".to_owned();
+                    return no_milvus("Milvus' gRPC", reason);
+                }
+                Err(error) => return Err(error),
+            },
             // Something took the connection and hung up at the first call.
-            Err(Error::Lost { uri, reason, .. }) => {
-                let source = ConnectError::Speech { protocol: "gRPC", reason };
-                return Err(Error::Connect { uri, source });
+            Err(Error::Lost { reason, .. }) => return no_milvus("gRPC", reason),
+            // Its answer lacks what each of gRPC's has.
+            Err(Error::Server { message, .. })
+                if ["grpc-status", "protocol error"].iter().any(|words| message.contains(words)) =>
+            {
+                return no_milvus("gRPC", message);
             }
             Err(error) => return Err(error),
         };
