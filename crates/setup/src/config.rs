@@ -8,7 +8,7 @@ use squall_core::dataset::Dataset;
 use squall_core::plan::ServerTarget;
 use squall_core::run_config::{number, parse_dimension, positive, server_target};
 use squall_core::schema::{CollectionSchema, Consistency, Field, FieldType, IndexSpec};
-use squall_core::units::parse_duration;
+use squall_core::units::{LOWEST_RATE, parse_duration};
 use squall_core::vector_type::VectorType;
 
 use crate::truth::TruthConfig;
@@ -180,8 +180,8 @@ fn whole_rows(text: &str) -> Result<u64, String> {
 /// Reads a rate.
 fn rate(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
-        Ok(rate) if rate.is_finite() && rate > 0.0 => Ok(rate),
-        _ => Err(format!("`{text}` is not a number of vectors a second above 0")),
+        Ok(rate) if rate.is_finite() && rate >= LOWEST_RATE => Ok(rate),
+        _ => Err(format!("`{text}` is not a number of vectors a second of at least {LOWEST_RATE}")),
     }
 }
 
@@ -346,7 +346,8 @@ mod tests {
             ("partition-key", "vector", "no scalar field `vector`; it has category"),
             ("partition-key", "price", "neither Int64 nor VarChar"),
             ("scalar-index", "price:", "FIELD or FIELD:KIND"),
-            ("insert-rate", "0", "above 0"),
+            ("insert-rate", "0", "at least 0.001"),
+            ("insert-rate", "1e-20", "at least 0.001"),
             ("metric", "L1", "L2, IP or COSINE"),
             ("batch-size", "0", "at least 1"),
             ("settle", "5x", "not a length of time"),
