@@ -157,7 +157,9 @@ fn dataset(settings: &Settings, vector_type: VectorType) -> Result<Dataset, Conf
         from_clusters::refuse(settings)?;
     }
     if let Some(path) = kind.strip_prefix("file:") {
-        return of_type(from_file::open(settings, path)?, "vector-type");
+        // The file has the dimension that it has.
+        let given = settings.origin("vector-type").is_users_own();
+        return of_type(from_file::open(settings, path)?, if given { "vector-type" } else { "dataset" });
     }
     let dimension = settings.parse("dimension", parse_dimension)?.unwrap_or(DEFAULT_DIMENSION);
     let seed = settings.required("seed", number::<u64>)?;
@@ -312,6 +314,16 @@ mod tests {
             let error = config(&[("dataset", file.as_str()), (name, value)]).unwrap_err();
             assert!(error.contains(part), "{error}");
         }
+    }
+
+    #[test]
+    fn vectors_of_one_component_are_the_files_fault() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("one.fbin");
+        std::fs::write(&path, [3_u32.to_le_bytes(), 1_u32.to_le_bytes(), [0; 4], [0; 4], [0; 4]].concat())
+            .unwrap();
+        let error = config(&[("dataset", &format!("file:{}", path.display()))]).unwrap_err();
+        assert!(error.starts_with("--dataset: ") && error.contains("dimension 1"), "{error}");
     }
 
     #[test]

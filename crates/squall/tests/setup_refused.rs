@@ -108,6 +108,18 @@ fn a_bad_file_is_refused_and_what_is_there_stays() {
 }
 
 #[test]
+fn a_database_that_is_not_there_is_named_as_what_is_missing() {
+    let place = Workplace::new();
+    let sandbox = SandboxProcess::start(&[]);
+    let uri = &sandbox.uri;
+    for more in ["", "--drop-existing", "--resume"] {
+        let line = format!("setup --uri {uri} --num-vectors 300 --dimension 16 --database nosuch {more}");
+        let done = place.line(&line).expect(1).says(&["no such database", "nosuch", "--database"]);
+        assert!(!done.stderr.contains("squall_probe"), "{}", done.stderr);
+    }
+}
+
+#[test]
 fn no_space_for_truth_is_found_before_anything_is_made() {
     let place = Workplace::new();
     let Some(_disk) = SmallDisk::mount(place.path().join("data"), "64k") else {
