@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use squall_core::batch::Values;
 use squall_core::dataset::{Dataset, ID_FIELD};
-use squall_core::schema::{Consistency, Transport};
-use squall_milvus::Endpoint;
-use squall_milvus::admin::Admin;
+use squall_core::schema::Consistency;
 
-use crate::support::{Done, OwnMilvus, SandboxProcess, Workplace, kills, moments, real_part};
+use crate::support::{
+    Done, OwnMilvus, SandboxProcess, Workplace, drop_collection, kills, moments, real_part, with_admin,
+};
 
 const DIMENSION: u32 = 16;
 
@@ -18,10 +18,7 @@ const DIMENSION: u32 = 16;
 fn assert_each_row_once(uri: &str, collection: &str, rows: u64, when: &str) {
     const TOGETHER: u64 = 2_000;
 
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let endpoint = Endpoint::new(uri, None, None).unwrap();
-        let admin = Admin::connect(&endpoint, Transport::Grpc).await.unwrap();
+    with_admin(uri, async |admin| {
         // A count sees a key's every row, a query one of them.
         let found = admin.count(collection, None, Consistency::Strong).await.unwrap();
         assert_eq!(found, rows, "{when}: rows");
@@ -96,15 +93,6 @@ fn survives_kills(uri: &str, rows: u64, insert_rate: u64, kills: u32) {
     drop_collection(uri, &collection);
 }
 
-fn drop_collection(uri: &str, collection: &str) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let endpoint = Endpoint::new(uri, None, None).unwrap();
-        let admin = Admin::connect(&endpoint, Transport::Grpc).await.unwrap();
-        admin.drop_collection(collection).await.unwrap();
-    });
-}
-
 #[test]
 fn a_killed_setup_is_resumed_on_the_sandbox() {
     let sandbox = SandboxProcess::start(&[]);
@@ -145,10 +133,7 @@ fn setup_waits_for_a_milvus_that_is_restarted() {
 }
 
 fn wait_for_collection(uri: &str, collection: &str) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let endpoint = Endpoint::new(uri, None, None).unwrap();
-        let admin = Admin::connect(&endpoint, Transport::Grpc).await.unwrap();
+    with_admin(uri, async |admin| {
         let deadline = Instant::now() + Duration::from_secs(60);
         while !admin.has_collection(collection).await.unwrap() {
             assert!(Instant::now() < deadline, "setup makes no collection");

@@ -2,59 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use squall_core::schema::Transport;
-use squall_milvus::Endpoint;
-use squall_milvus::admin::Admin;
-
-use crate::support::{SandboxProcess, SmallDisk, Workplace, python, real_part, skipped};
-
-/// A `.npy` file (NumPy's format 1.0) of float32 vectors.
-pub(crate) fn npy(path: &Path, rows: usize, dimension: usize, value: impl Fn(usize, usize) -> f32) {
-    let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {dimension}), }}");
-    // Magic, version, length and header together are a multiple of 64 long and end with a line.
-    while (10 + header.len() + 1) % 64 != 0 {
-        header.push(' ');
-    }
-    header.push('\n');
-    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
-    bytes.extend(u16::try_from(header.len()).unwrap().to_le_bytes());
-    bytes.extend(header.as_bytes());
-    for row in 0..rows {
-        bytes.extend((0..dimension).flat_map(|component| value(row, component).to_le_bytes()));
-    }
-    std::fs::write(path, bytes).unwrap();
-}
-
-pub(crate) fn some_value(row: usize, component: usize) -> f32 {
-    (row * 31 + component * 7) as f32 % 13.0 + 1.0
-}
-
-fn has_collection(uri: &str, token: Option<&str>, collection: &str) -> bool {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let endpoint = Endpoint::new(uri, token.map(str::to_owned), None).unwrap();
-        let admin = Admin::connect(&endpoint, Transport::Grpc).await.unwrap();
-        admin.has_collection(collection).await.unwrap()
-    })
-}
-
-fn collections(uri: &str) -> Vec<String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let endpoint = Endpoint::new(uri, None, None).unwrap();
-        let admin = Admin::connect(&endpoint, Transport::Grpc).await.unwrap();
-        admin.collections().await.unwrap()
-    })
-}
-
-fn drop_collection(uri: &str, token: Option<&str>, collection: &str) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let endpoint = Endpoint::new(uri, token.map(str::to_owned), None).unwrap();
-        let admin = Admin::connect(&endpoint, Transport::Grpc).await.unwrap();
-        admin.drop_collection(collection).await.unwrap();
-    });
-}
+use crate::support::{
+    SandboxProcess, SmallDisk, Workplace, drop_collection, has_collection, python, real_part, skipped,
+    with_admin, with_admin_as,
+};
+use crate::vector_files::{npy, some_vectors};
 
 /// The files of the table, each with the exit code (a wrong setting, or something found while rows were
 /// read) and words that setup must say of it. What needs Python is left out
@@ -63,11 +15,10 @@ fn bad_files(directory: &Path, interpreter: Option<&str>) -> Vec<(PathBuf, i32, 
     let file = |name: &str| directory.join(name);
     std::fs::write(file("notes.txt"), "no vectors here").unwrap();
     std::fs::write(file("notes.npy"), "no vectors here").unwrap();
-    npy(&file("nan.npy"), 80_000, 4, |row, component| {
-        if (row, component) == (71_233, 2) { f32::NAN } else { some_value(row, component) }
-    });
-    npy(&file("short.npy"), 100, 4, some_value);
-    let bytes = std::fs::read(file("short.npy")).unwrap();
+    let mut nan = some_vectors(80_000, 4);
+    nan[71_233][2] = f32::NAN;
+    std::fs::write(file("nan.npy"), npy(&nan)).unwrap();
+    let bytes = npy(&some_vectors(100, 4));
     std::fs::write(file("short.npy"), &bytes[..bytes.len() - 100]).unwrap();
     let mut bad = vec![
         (file("nowhere.npy"), 2, vec!["nowhere.npy"]),
@@ -100,7 +51,7 @@ fn a_bad_file_is_refused_and_what_is_there_stays() {
             place.line(line).expect(code).says(&words);
         };
         refused(&format!("setup --uri {uri} --settle 0s --collection-name new {dataset}"));
-        assert!(!has_collection(uri, None, "new"), "{} leaves a collection behind", path.display());
+        assert!(!has_collection(uri, "new"), "{} leaves a collection behind", path.display());
         refused(&format!("setup --uri {uri} --settle 0s --collection-name kept --drop-existing {dataset}"));
         let done = place.line(&kept).expect(0);
         assert!(done.stderr.contains("already there"), "{}: {}", path.display(), done.stderr);
@@ -130,7 +81,7 @@ fn no_space_for_truth_is_found_before_anything_is_made() {
     let uri = &sandbox.uri;
     let setup = format!("setup --uri {uri} --num-vectors 3000 --dimension 16 --settle 0s");
     place.line(&setup).expect(1).says(&["data/truth", "--data"]);
-    assert!(!has_collection(uri, None, "load_test_collection"));
+    assert!(!has_collection(uri, "load_test_collection"));
     place.line(&format!("{setup} --ground-truth 0")).expect(0);
 }
 
@@ -150,7 +101,9 @@ fn no_right_to_create_is_one_sentence() {
     let done = done.expect(1);
     assert!(!done.stderr.contains("Passw0rd"), "{}", done.stderr);
     done.says(&["permission"]);
-    assert!(!has_collection(&uri, Some("root:Milvus"), &user));
+    let made =
+        with_admin_as(&uri, Some("root:Milvus"), async |admin| admin.has_collection(&user).await.unwrap());
+    assert!(!made);
 }
 
 #[test]
@@ -171,7 +124,7 @@ fn no_right_to_create_costs_nothing_that_is_there() {
     let refused = setup(&format!("{user}:Passw0rd"), "--drop-existing --seed 7");
     let kept = setup("root:Milvus", "");
     python(&interpreter, "make_user.py", &[&uri, &user]);
-    drop_collection(&uri, Some("root:Milvus"), &user);
+    with_admin_as(&uri, Some("root:Milvus"), async |admin| admin.drop_collection(&user).await.unwrap());
     refused.expect(1).says(&["permission", "nothing was made or dropped"]);
     assert!(kept.expect(0).stderr.contains("already there"));
 }
@@ -199,12 +152,13 @@ fn what_milvus_2_3_5_refuses_costs_nothing_that_is_there() {
     ] {
         let done = place.line(&format!("{setup} --seed 7 --drop-existing {option}"));
         let probe = format!("{collection}_squall_probe");
-        let left = collections(&uri).into_iter().find(|name| name.starts_with(&probe));
+        let all = with_admin(&uri, async |admin| admin.collections().await.unwrap());
+        let left = all.into_iter().find(|name| name.starts_with(&probe));
         assert_eq!(left, None, "{option}");
         said.push((done, words));
     }
     let kept = place.line(&setup);
-    drop_collection(&uri, None, &collection);
+    drop_collection(&uri, &collection);
     for (done, words) in said {
         done.expect(1).says(&[words, "nothing was made or dropped"]);
     }
@@ -222,6 +176,6 @@ fn what_milvus_2_3_5_lacks_is_refused_before_anything_is_made() {
     );
     for (option, word) in [("--vector-type float16", "float16"), ("--index GPU_CAGRA", "GPU_CAGRA")] {
         place.line(&format!("{setup} {option}")).expect(1).says(&[word, "2.3.5"]);
-        assert!(!has_collection(&uri, None, &collection), "{option} leaves a collection behind");
+        assert!(!has_collection(&uri, &collection), "{option} leaves a collection behind");
     }
 }

@@ -12,6 +12,9 @@ use arrow_array::types::{Int32Type, Int64Type, UInt64Type};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::Value;
+use squall_core::schema::Transport;
+use squall_milvus::Endpoint;
+use squall_milvus::admin::Admin;
 use tempfile::TempDir;
 
 /// The program in an empty directory of its own, with nothing of this process's configuration.
@@ -503,6 +506,28 @@ pub(crate) fn real_part(variable: &str, test: &str) -> Option<String> {
         std::env::var(format!("{variable}_MISSING")).unwrap_or_else(|_| format!("{variable} is not set"));
     skipped(test, &reason);
     None
+}
+
+/// Asks a server, over gRPC.
+pub(crate) fn with_admin<T>(uri: &str, work: impl AsyncFnOnce(Admin) -> T) -> T {
+    with_admin_as(uri, None, work)
+}
+
+/// The same as the user whom `token` names.
+pub(crate) fn with_admin_as<T>(uri: &str, token: Option<&str>, work: impl AsyncFnOnce(Admin) -> T) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let endpoint = Endpoint::new(uri, token.map(str::to_owned), None).unwrap();
+        work(Admin::connect(&endpoint, Transport::Grpc).await.unwrap()).await
+    })
+}
+
+pub(crate) fn has_collection(uri: &str, collection: &str) -> bool {
+    with_admin(uri, async |admin| admin.has_collection(collection).await.unwrap())
+}
+
+pub(crate) fn drop_collection(uri: &str, collection: &str) {
+    with_admin(uri, async |admin| admin.drop_collection(collection).await.unwrap());
 }
 
 /// Runs a Python script of this directory and gives back what it printed, as JSON.
