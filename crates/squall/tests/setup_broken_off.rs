@@ -8,7 +8,7 @@ use squall_core::dataset::{Dataset, ID_FIELD};
 use squall_core::schema::Consistency;
 
 use crate::support::{
-    Done, OwnMilvus, SandboxProcess, Workplace, drop_collection, kills, moments, real_part, with_admin,
+    OwnMilvus, RunProcess, SandboxProcess, Workplace, drop_collection, kills, moments, real_part, with_admin,
 };
 
 const DIMENSION: u32 = 16;
@@ -118,26 +118,21 @@ fn setup_waits_for_a_milvus_that_is_restarted() {
     let (uri, rows) = (milvus.uri.clone(), 20_000);
     let line = format!(
         "setup --uri {uri} --collection-name restarted --num-vectors {rows} --dimension {DIMENSION} \
-         --batch-size 250 --insert-rate 2000 --index FLAT --settle 0s --ground-truth 0"
+         --batch-size 250 --insert-rate 1000 --index FLAT --settle 0s --ground-truth 0 --format json"
     );
-    let setup =
-        place.squall(line.split_whitespace()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    wait_for_collection(&uri, "restarted");
-    // Inserting takes ten seconds: this is in the middle of it.
-    std::thread::sleep(Duration::from_secs(3));
+    let setup = RunProcess::start(place.squall(line.split_whitespace()));
+    // Progress is told after ten of twenty seconds.
+    let progress = format!(" of {rows}, ");
+    setup.wait_for_a_line(|line| line.starts_with("  insert ") && line.contains(&progress));
     milvus.stop();
     std::thread::sleep(Duration::from_secs(10));
     milvus.start_again();
-    Done::from(setup.wait_with_output().unwrap()).expect(0);
+    let done = setup.done().expect(0);
+    assert!(done.json()["retries"].as_u64() > Some(0), "{}", done.stdout);
+    assert!(
+        done.stderr.contains("  waiting: ") && done.stderr.contains("  it works again"),
+        "{}",
+        done.stderr
+    );
     assert_each_row_once(&uri, "restarted", rows, "after the restart");
-}
-
-fn wait_for_collection(uri: &str, collection: &str) {
-    with_admin(uri, async |admin| {
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while !admin.has_collection(collection).await.unwrap() {
-            assert!(Instant::now() < deadline, "setup makes no collection");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    });
 }

@@ -6,12 +6,11 @@ use crate::support::{
     SandboxProcess, SmallDisk, Workplace, drop_collection, has_collection, python, real_part, skipped,
     with_admin, with_admin_as,
 };
-use crate::vector_files::{npy, some_vectors};
+use crate::vector_files::{npy, some_vectors, vector_lists, write_parquet};
 
-/// The files of the table, each with the exit code (a wrong setting, or something found while rows were
-/// read) and words that setup must say of it. What needs Python is left out
-/// where there is none.
-fn bad_files(directory: &Path, interpreter: Option<&str>) -> Vec<(PathBuf, i32, Vec<&'static str>)> {
+/// Bad files, each with the exit code (a wrong setting, or something found while rows were read) and words
+/// that setup must say of it.
+fn bad_files(directory: &Path) -> Vec<(PathBuf, i32, Vec<&'static str>)> {
     let file = |name: &str| directory.join(name);
     std::fs::write(file("notes.txt"), "no vectors here").unwrap();
     std::fs::write(file("notes.npy"), "no vectors here").unwrap();
@@ -20,32 +19,32 @@ fn bad_files(directory: &Path, interpreter: Option<&str>) -> Vec<(PathBuf, i32, 
     std::fs::write(file("nan.npy"), npy(&nan)).unwrap();
     let bytes = npy(&some_vectors(100, 4));
     std::fs::write(file("short.npy"), &bytes[..bytes.len() - 100]).unwrap();
-    let mut bad = vec![
+    let mut vectors = some_vectors(1_000, 8);
+    write_parquet(&file("truncated.parquet"), vec![("emb", vector_lists(&vectors))]);
+    let bytes = std::fs::read(file("truncated.parquet")).unwrap();
+    std::fs::write(file("truncated.parquet"), &bytes[..bytes.len() / 2]).unwrap();
+    vectors[700].pop();
+    write_parquet(&file("mixed.parquet"), vec![("emb", vector_lists(&vectors))]);
+    vec![
         (file("nowhere.npy"), 2, vec!["nowhere.npy"]),
         (file("notes.txt"), 2, vec!["notes.txt", ".parquet"]),
         (file("notes.npy"), 2, vec!["notes.npy"]),
         (file("nan.npy"), 1, vec!["nan.npy", "71233"]),
         (file("short.npy"), 2, vec!["short.npy"]),
-    ];
-    if let Some(interpreter) = interpreter {
-        python(interpreter, "bad_parquet.py", &[directory.to_str().unwrap()]);
-        bad.push((file("truncated.parquet"), 2, vec!["truncated.parquet"]));
-        bad.push((file("mixed.parquet"), 1, vec!["mixed.parquet", "row 700"]));
-    }
-    bad
+        (file("truncated.parquet"), 2, vec!["truncated.parquet"]),
+        (file("mixed.parquet"), 1, vec!["mixed.parquet", "row 700"]),
+    ]
 }
 
 #[test]
 fn a_bad_file_is_refused_and_what_is_there_stays() {
-    let name = "a_bad_file_is_refused_and_what_is_there_stays";
-    let interpreter = real_part("SQUALL_TEST_PYTHON", name);
     let place = Workplace::new();
     let sandbox = SandboxProcess::start(&[]);
     let uri = &sandbox.uri;
     let kept =
         format!("setup --uri {uri} --num-vectors 300 --dimension 16 --settle 0s --collection-name kept");
     place.line(&kept).expect(0);
-    for (path, code, words) in bad_files(place.path(), interpreter.as_deref()) {
+    for (path, code, words) in bad_files(place.path()) {
         let dataset = format!("--dataset file:{}", path.display());
         let refused = |line: &str| {
             place.line(line).expect(code).says(&words);

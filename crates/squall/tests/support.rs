@@ -384,39 +384,43 @@ pub(crate) fn undisturbed<T>(
     can_be_judged(summary(&found), test).then_some(found)
 }
 
-/// A run in a process of its own whose stderr is collected.
+/// A run, or another command, in a process of its own whose stderr is collected.
 pub(crate) struct RunProcess {
     child: Child,
     reader: std::thread::JoinHandle<String>,
-    started: std::sync::mpsc::Receiver<()>,
+    lines: std::sync::mpsc::Receiver<String>,
 }
 
 impl RunProcess {
-    /// Starts `command`, which is to be a `squall run`.
+    /// Starts `command`.
     pub(crate) fn start(mut command: Command) -> Self {
         let mut child =
             command.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the program starts");
         let stderr = BufReader::new(child.stderr.take().expect("it is piped"));
-        let (start, started) = std::sync::mpsc::channel();
+        let (tell, lines) = std::sync::mpsc::channel();
         let reader = std::thread::spawn(move || {
             let mut text = String::new();
             for line in stderr.lines().map_while(Result::ok) {
-                if line.starts_with("run ") {
-                    // Whoever does not wait for it has dropped the other end.
-                    let _ = start.send(());
-                }
                 text.push_str(&line);
                 text.push('\n');
+                // Whoever waits for no line has dropped the other end.
+                let _ = tell.send(line);
             }
             text
         });
-        Self { child, reader, started }
+        Self { child, reader, lines }
     }
 
     /// Waits until the load has begun.
     #[track_caller]
     pub(crate) fn wait_for_the_load(&self) {
-        self.started.recv().expect("the load begins");
+        self.wait_for_a_line(|line| line.starts_with("run "));
+    }
+
+    /// Waits until it has said such a line.
+    #[track_caller]
+    pub(crate) fn wait_for_a_line(&self, is_it: impl Fn(&str) -> bool) {
+        assert!(self.lines.iter().any(|line| is_it(&line)), "it ended without having said so");
     }
 
     /// SIGKILL; the moment on CLOCK_MONOTONIC at which it was not dead yet.
