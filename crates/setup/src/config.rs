@@ -243,19 +243,22 @@ impl SetupConfig {
     }
 }
 
+/// What these flags ask for; else what is wrong with them.
 #[cfg(test)]
-mod tests {
+pub(crate) fn config(flags: &[(&str, &str)]) -> Result<SetupConfig, String> {
     use squall_core::config::Layer;
-    use squall_core::dataset::Clusters;
     use squall_core::keys::Command;
 
-    use super::*;
+    let given = flags.iter().map(|(name, value)| ((*name).to_owned(), vec![(*value).to_owned()]));
+    let settings = Settings::resolve(Command::Setup, &[Layer::flags(Command::Setup, given)]);
+    SetupConfig::new(&settings, false).map_err(|error| error.to_string())
+}
 
-    fn config(flags: &[(&str, &str)]) -> Result<SetupConfig, String> {
-        let given = flags.iter().map(|(name, value)| ((*name).to_owned(), vec![(*value).to_owned()]));
-        let settings = Settings::resolve(Command::Setup, &[Layer::flags(Command::Setup, given)]);
-        SetupConfig::new(&settings, false).map_err(|error| error.to_string())
-    }
+#[cfg(test)]
+mod tests {
+    use squall_core::dataset::Clusters;
+
+    use super::*;
 
     #[test]
     fn the_defaults_are_the_references() {

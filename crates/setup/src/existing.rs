@@ -216,11 +216,10 @@ pub(crate) fn other_index(found: &IndexSpec, wanted: &IndexSpec) -> Option<Strin
 
 #[cfg(test)]
 mod tests {
-    use squall_core::config::{Layer, Settings};
-    use squall_core::keys::Command;
     use squall_core::schema::Metric;
 
     use super::*;
+    use crate::config::config;
 
     fn spec(kind: &str, params: &[(&str, &str)]) -> IndexSpec {
         let params = params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -237,15 +236,9 @@ mod tests {
         assert!(other_index(&spec("HNSW", &[]), &wanted).is_some());
     }
 
-    fn config(flags: &[(&str, &str)]) -> SetupConfig {
-        let given = flags.iter().map(|(name, value)| ((*name).to_owned(), vec![(*value).to_owned()]));
-        let settings = Settings::resolve(Command::Setup, &[Layer::flags(Command::Setup, given)]);
-        SetupConfig::new(&settings, false).unwrap()
-    }
-
     #[test]
     fn another_layout_is_told_apart_and_what_is_not_told_is_not_different() {
-        let wanted = config(&[("shards-num", "2"), ("partitions", "3")]);
+        let wanted = config(&[("shards-num", "2"), ("partitions", "3")]).unwrap();
         let same = CollectionDescription {
             schema: wanted.schema(),
             consistency: Some(Consistency::Bounded),
@@ -278,10 +271,11 @@ mod tests {
         let strong = CollectionDescription { consistency: Some(Consistency::Strong), ..same.clone() };
         assert_eq!(other_layout(&strong, &wanted, true), None, "Milvus Lite keeps no level");
 
-        let keyed = config(&[("partition-key", "category"), ("partitions", "16"), ("shards-num", "2")]);
+        let keyed =
+            config(&[("partition-key", "category"), ("partitions", "16"), ("shards-num", "2")]).unwrap();
         let found = CollectionDescription { partition_key: Some("category".into()), ..same };
         assert!(other_layout(&found, &keyed, false).unwrap().contains("4 partitions, not 16"));
-        let any = config(&[("partition-key", "category"), ("shards-num", "2")]);
+        let any = config(&[("partition-key", "category"), ("shards-num", "2")]).unwrap();
         assert_eq!(other_layout(&found, &any, false), None, "the server's number is as good as any");
     }
 
@@ -297,7 +291,7 @@ mod tests {
 
     #[test]
     fn a_schema_tells_whose_collection_it_is_or_nothing() {
-        let wanted = config(&[("num-vectors", "10"), ("dimension", "8")]);
+        let wanted = config(&[("num-vectors", "10"), ("dimension", "8")]).unwrap();
         let schema = wanted.schema();
         assert_eq!(identity(&schema, &wanted), Told::Same);
         let with = |description: &str| CollectionSchema { description: description.into(), ..schema.clone() };

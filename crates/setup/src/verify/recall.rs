@@ -95,19 +95,16 @@ async fn made(config: &SetupConfig, cancel: &CancellationToken) -> Result<Truth,
 
 #[cfg(test)]
 mod tests {
-    use squall_core::config::{Layer, Settings};
-    use squall_core::keys::Command;
     use squall_core::truth::{Answer, TruthKey};
 
     use super::*;
+    use crate::config::config;
 
     #[test]
     fn stored_truth_is_found_however_many_rows_and_neighbours_it_has() {
         let data = tempfile::tempdir().unwrap();
-        let given = [("num-vectors", "3000000"), ("dimension", "8"), ("data", data.path().to_str().unwrap())];
-        let given = given.map(|(name, value)| (name.to_owned(), vec![value.to_owned()]));
-        let settings = Settings::resolve(Command::Setup, &[Layer::flags(Command::Setup, given)]);
-        let config = SetupConfig::new(&settings, false).unwrap();
+        let path = data.path().to_str().unwrap();
+        let config = config(&[("num-vectors", "3000000"), ("dimension", "8"), ("data", path)]).unwrap();
         assert!(config.truth.neighbours.is_err(), "it would make none unasked");
         assert_eq!(stored(&config).unwrap(), None);
         for (k, found) in [(9, false), (50, true)] {
