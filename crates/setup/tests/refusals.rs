@@ -94,6 +94,33 @@ async fn rehearsals_of_one_collection_at_once_do_not_make_each_other_fail() {
 }
 
 #[tokio::test]
+async fn a_rehearsal_whose_collection_another_setup_dropped_is_done_again() {
+    let uri = sandbox().await;
+    let admin = admin(&uri, Transport::Grpc).await;
+    // So many that the other one comes in time.
+    let config = SetupConfig { partitions: Some(500), ..config(&uri, Transport::Grpc) };
+    let dropped = std::cell::Cell::new(false);
+    let other = async {
+        while !dropped.get() {
+            if let Some(probe) = probes(&admin).await.first() {
+                admin.drop_collection(probe).await.unwrap();
+                dropped.set(true);
+            }
+        }
+        std::future::pending().await
+    };
+    let (result, events) = tokio::select! {
+        done = run(&admin, &config) => done,
+        () = other => unreachable!("it waits for ever"),
+    };
+    assert!(dropped.get());
+    assert_eq!(result.unwrap().outcome, Outcome::Created);
+    let rehearsed = |event: &&Event| matches!(event, Event::Finished { phase: Phase::Rehearse, .. });
+    assert_eq!(events.iter().filter(rehearsed).count(), 1);
+    assert_eq!(probes(&admin).await, [""; 0]);
+}
+
+#[tokio::test]
 async fn a_collection_that_is_not_loaded_is_announced_with_its_flushed_rows() {
     let uri = sandbox().await;
     let admin = admin(&uri, Transport::Grpc).await;
