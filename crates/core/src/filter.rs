@@ -11,9 +11,10 @@ use crate::dataset::Row;
 pub enum Filter {
     /// The category is this one.
     Category(String),
-    /// `min <= price < max`; a `min` of 0 is left out of the text, since no price is negative.
+    /// `min <= price < max`. A `min` of 0 is no bound, here as in the text, which leaves it out: prices of
+    /// a file may be negative.
     Price {
-        /// Lowest price that matches.
+        /// Lowest price that matches, where it is not 0.
         min: f64,
         /// Lowest price that no longer matches.
         max: f64,
@@ -27,7 +28,7 @@ impl Filter {
     pub fn matches(&self, row: &Row) -> bool {
         match self {
             Filter::Category(category) => row.category == category,
-            Filter::Price { min, max } => (*min..*max).contains(&row.price),
+            Filter::Price { min, max } => price_matches(*min, *max, row.price),
             Filter::All(filters) => filters.iter().all(|filter| filter.matches(row)),
         }
     }
@@ -44,16 +45,19 @@ impl Filter {
                 _ => Err(lacks("category")),
             },
             Filter::Price { min, max } => {
-                let range = *min..*max;
+                fn which<T: Copy + Into<f64>>(values: &[T], matches: impl Fn(f64) -> bool) -> Vec<bool> {
+                    values.iter().map(|value| matches((*value).into())).collect()
+                }
+                let matches = |price: f64| price_matches(*min, *max, price);
                 match rows.column("price") {
-                    Some(Values::Double(values)) => {
-                        Ok(values.iter().map(|value| range.contains(value)).collect())
-                    }
-                    Some(Values::Float(values)) => {
-                        Ok(values.iter().map(|value| range.contains(&f64::from(*value))).collect())
-                    }
+                    Some(Values::Double(values)) => Ok(which(values, matches)),
+                    Some(Values::Float(values)) => Ok(which(values, matches)),
+                    Some(Values::Int8(values)) => Ok(which(values, matches)),
+                    Some(Values::Int16(values)) => Ok(which(values, matches)),
+                    Some(Values::Int32(values)) => Ok(which(values, matches)),
+                    // Whole numbers beyond 2^53 are far beyond every range.
                     Some(Values::Int64(values)) => {
-                        Ok(values.iter().map(|value| range.contains(&(*value as f64))).collect())
+                        Ok(values.iter().map(|value| matches(*value as f64)).collect())
                     }
                     _ => Err(lacks("price")),
                 }
@@ -86,6 +90,11 @@ impl Filter {
             }
         }
     }
+}
+
+/// Whether a price is in a range as the range's text says it.
+fn price_matches(min: f64, max: f64, price: f64) -> bool {
+    (min == 0.0 || price >= min) && price < max
 }
 
 /// A filter that the rows cannot answer.
@@ -135,6 +144,7 @@ pub fn reference_filters() -> Vec<Filter> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::Column;
 
     fn row(category: &'static str, price: f64) -> Row {
         Row { category, price, brand: "brand_0", rating: 4.0, stock: 1 }
@@ -157,6 +167,35 @@ mod tests {
         for (price, matches) in [(49.99, false), (50.0, true), (99.99, true), (100.0, false)] {
             assert_eq!(filter.matches(&row("books", price)), matches, "{price}");
         }
+    }
+
+    #[test]
+    fn a_negative_price_matches_where_the_text_says_so() {
+        let (cheap, dear) = (Filter::Price { min: 0.0, max: 50.0 }, Filter::Price { min: 50.0, max: 100.0 });
+        assert_eq!(cheap.to_string(), "price < 50");
+        let columns = vec![Column { name: "price".into(), values: Values::Double(vec![-3.5, 10.0, 60.0]) }];
+        let rows = RowBatch { rows: 3, columns };
+        assert_eq!(cheap.matching(&rows).unwrap(), [true, true, false]);
+        assert_eq!(dear.matching(&rows).unwrap(), [false, false, true]);
+        assert!(cheap.matches(&row("books", -3.5)) && !dear.matches(&row("books", -3.5)));
+    }
+
+    #[test]
+    fn prices_may_be_numbers_of_any_type() {
+        let filter = Filter::Price { min: 50.0, max: 100.0 };
+        for values in [
+            Values::Int8(vec![-1, 50, 100]),
+            Values::Int16(vec![-1, 50, 100]),
+            Values::Int32(vec![-1, 50, 100]),
+            Values::Int64(vec![-1, 50, 100]),
+            Values::Float(vec![-1.0, 50.0, 100.0]),
+            Values::Double(vec![-1.0, 50.0, 100.0]),
+        ] {
+            let rows = RowBatch { rows: 3, columns: vec![Column { name: "price".into(), values }] };
+            assert_eq!(filter.matching(&rows).unwrap(), [false, true, false], "{rows:?}");
+        }
+        let texts = vec![Column { name: "price".into(), values: Values::VarChar(vec!["50".into()]) }];
+        assert!(filter.matching(&RowBatch { rows: 1, columns: texts }).is_err());
     }
 
     #[test]

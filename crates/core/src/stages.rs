@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use crate::schedule::{Stage, StageKind};
-use crate::units::{format_duration, parse_duration};
+use crate::units::{LOWEST_RATE, format_duration, parse_duration};
 
 /// Reads stages.
 ///
@@ -40,7 +40,8 @@ fn parse_stage(text: &str) -> Result<Stage, String> {
     }
     let end = |text: &str| {
         let number = text.trim().strip_suffix("/s").unwrap_or(text.trim()).trim();
-        let rate = number.parse::<f64>().ok().filter(|rate| (0.0..=1e9).contains(rate));
+        let rate = number.parse::<f64>().ok();
+        let rate = rate.filter(|rate| *rate == 0.0 || (LOWEST_RATE..=1e9).contains(rate));
         rate.ok_or_else(|| wrong(&format!("has the rate `{}`", text.trim())))
     };
     let (from, to) = match rate.split_once("..") {
@@ -135,6 +136,7 @@ mod tests {
             ("0s:5", "has no length"),
             ("30s:fast", "`fast`"),
             ("30s:-5", "`-5`"),
+            ("30s:0..1e-20", "`1e-20`"),
             ("30s:0", "sends nothing"),
             ("30s:1..", "the rate ``"),
             ("a b=30s:1", "`a b`"),
@@ -146,10 +148,15 @@ mod tests {
         }
     }
 
+    /// A rate from which or to which a stage may go.
+    fn rates() -> impl Strategy<Value = f64> {
+        prop_oneof![Just(0.0), 0.001_f64..1e6]
+    }
+
     proptest! {
         #[test]
         fn written_stages_read_back(
-            stages in prop::collection::vec((1_u64..10_000_000, 0.001_f64..1e6, 0.0_f64..1e6, any::<bool>()), 1..6),
+            stages in prop::collection::vec((1_u64..10_000_000, 0.001_f64..1e6, rates(), any::<bool>()), 1..6),
         ) {
             let mut stages: Vec<Stage> = stages
                 .into_iter()

@@ -2,22 +2,37 @@
 
 use std::time::Duration;
 
+/// The lowest rate a second that makes sense, one in a quarter of an hour: the time between two of a lower
+/// one may be more than clocks hold.
+pub const LOWEST_RATE: f64 = 0.001;
+
+/// The longest time that can be asked for, a year: several of them one after the other are less than the 292
+/// years of nanoseconds that rows hold.
+const LONGEST: Duration = Duration::from_secs(31_557_600);
+
 /// Reads `30m`, `1h30m`, `100ms` or, as Locust does, a bare number of seconds.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let text = text.trim();
-    if let Ok(seconds) = text.parse::<f64>() {
-        return Duration::try_from_secs_f64(seconds).map_err(|_| format!("`{text}` is not a length of time"));
+    let length = match text.parse::<f64>() {
+        Ok(seconds) if seconds > LONGEST.as_secs_f64() => Some(Duration::MAX),
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
+        Err(_) => humantime::parse_duration(text).ok(),
+    };
+    match length {
+        Some(length) if length > LONGEST => Err(format!("`{text}` is longer than a year")),
+        Some(length) => Ok(length),
+        None => Err(format!("`{text}` is not a length of time; write it like 90s, 30m, 1h30m or 250ms")),
     }
-    humantime::parse_duration(text)
-        .map_err(|_| format!("`{text}` is not a length of time; write it like 90s, 30m, 1h30m or 250ms"))
 }
 
 /// Reads a rate per second: `200`, `200/s` or `12.5/s`.
 pub fn parse_rate(text: &str) -> Result<f64, String> {
     let number = text.trim().strip_suffix("/s").unwrap_or(text.trim()).trim();
     match number.parse::<f64>() {
-        Ok(rate) if rate > 0.0 && rate <= 1e9 => Ok(rate),
-        _ => Err(format!("`{text}` is not a rate; write requests per second, like 200 or 12.5/s")),
+        Ok(rate) if (LOWEST_RATE..=1e9).contains(&rate) => Ok(rate),
+        _ => Err(format!(
+            "`{text}` is not a rate from {LOWEST_RATE} to 1000000000; write requests per second, like 200 or 12.5/s"
+        )),
     }
 }
 
@@ -47,8 +62,12 @@ mod tests {
         ] {
             assert_eq!(parse_duration(text), Ok(Duration::from_millis(millis)), "{text}");
         }
-        for text in ["5x", "", "-3s", "-3", "NaN", "abc", "1e400"] {
-            assert!(parse_duration(text).is_err(), "{text}");
+        assert_eq!(parse_duration("1y"), Ok(LONGEST));
+        for text in ["5x", "", "-3s", "-3", "NaN", "abc"] {
+            assert!(parse_duration(text).unwrap_err().contains("not a length of time"), "{text}");
+        }
+        for text in ["366days", "1e10", "1e400", "inf"] {
+            assert!(parse_duration(text).unwrap_err().contains("longer than a year"), "{text}");
         }
     }
 
@@ -56,7 +75,8 @@ mod tests {
     fn rates_are_positive_and_per_second() {
         assert_eq!(parse_rate("200/s"), Ok(200.0));
         assert_eq!(parse_rate(" 12.5 "), Ok(12.5));
-        for text in ["0", "-1", "fast", "1/m", "inf", "NaN"] {
+        assert_eq!(parse_rate("0.001"), Ok(LOWEST_RATE));
+        for text in ["0", "-1", "1e-20", "0.0009", "fast", "1/m", "inf", "NaN"] {
             assert!(parse_rate(text).is_err(), "{text}");
         }
     }

@@ -261,6 +261,14 @@ impl Admin {
         }
     }
 
+    /// The names of the database's collections.
+    ///
+    /// # Errors
+    /// When the server does not tell.
+    pub async fn collections(&self) -> Result<Vec<String>, Error> {
+        ask!(self, face => face.collections())
+    }
+
     /// Whether the collection exists.
     ///
     /// # Errors

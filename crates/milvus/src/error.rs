@@ -47,6 +47,12 @@ pub enum Error {
         /// The server's words.
         message: String,
     },
+    /// There is no such database.
+    #[error("Milvus has no such database ({message}); create it, or give another --database")]
+    NoDatabase {
+        /// The server's words.
+        message: String,
+    },
     /// The collection is not in memory.
     #[error("collection `{collection}` is not loaded ({message})")]
     NotLoaded {
@@ -195,7 +201,7 @@ impl Error {
     /// Whether the collection, or another thing that was named, does not exist.
     pub fn is_not_found(&self) -> bool {
         match self {
-            Error::NotFound { .. } => true,
+            Error::NotFound { .. } | Error::NoDatabase { .. } => true,
             Error::Server { code, .. } => ServerCode(*code).is_not_found(),
             _ => false,
         }
@@ -216,6 +222,7 @@ impl Error {
         match self {
             Error::Server { code, .. } | Error::RateLimited { code, .. } => Some(*code),
             Error::NotFound { .. } => Some(ServerCode::COLLECTION_NOT_FOUND.0),
+            Error::NoDatabase { .. } => Some(ServerCode::DATABASE_NOT_FOUND.0),
             Error::NotLoaded { .. } => Some(ServerCode::COLLECTION_NOT_LOADED.0),
             _ => None,
         }
@@ -228,6 +235,7 @@ impl Error {
         let collection = collection.to_owned();
         match code {
             ServerCode::COLLECTION_NOT_FOUND => Error::NotFound { collection, message },
+            ServerCode::DATABASE_NOT_FOUND => Error::NoDatabase { message },
             code if code.is_not_loaded() => Error::NotLoaded { collection, message },
             code if code.is_rate_limit() => Error::RateLimited { operation, code: code.0, message },
             ServerCode::NOT_AUTHENTICATED | ServerCode::REST_UNAUTHENTICATED => {

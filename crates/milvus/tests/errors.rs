@@ -143,3 +143,63 @@ async fn what_is_no_milvus_is_said_to_be_none() {
     let error = Connection::open(&endpoint, Protocol::Grpc).await.unwrap_err();
     assert!(matches!(&error, Error::Connect { source: ConnectError::Speech { .. }, .. }), "{error:?}");
 }
+
+/// What is answered to a call: an HTTP status, and a gRPC status where there is one.
+type Answer = fn(&str) -> (u16, Option<&'static str>);
+
+/// An HTTP/2 server that answers so; with the gRPC status of success comes an empty message.
+async fn http2_server(answer: Answer) -> Endpoint {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = endpoint(&format!("http://{}", listener.local_addr().unwrap()));
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut connection = h2::server::handshake(stream).await.unwrap();
+                while let Some(Ok((request, mut respond))) = connection.accept().await {
+                    let (status, grpc) = answer(request.uri().path().rsplit('/').next().unwrap());
+                    let head = http::Response::builder().status(status);
+                    let head = head.header("content-type", "application/grpc").body(()).unwrap();
+                    let mut body = respond.send_response(head, false).unwrap();
+                    let Some(grpc) = grpc else {
+                        body.send_data("<p>There is no such page.</p>".into(), true).unwrap();
+                        continue;
+                    };
+                    if grpc == "0" {
+                        body.send_data(vec![0; 5].into(), false).unwrap();
+                    }
+                    let trailers = [(http::HeaderName::from_static("grpc-status"), grpc.parse().unwrap())];
+                    body.send_trailers(trailers.into_iter().collect()).unwrap();
+                }
+            });
+        }
+    });
+    endpoint
+}
+
+#[tokio::test]
+async fn an_http2_or_grpc_server_that_is_no_milvus_is_said_to_be_none() {
+    let web: Answer = |_| (404, None);
+    let page: Answer = |_| (200, None);
+    let other: Answer = |_| (200, Some("12"));
+    for (what, answer) in [("no such page", web), ("a page", page), ("another service", other)] {
+        let endpoint = http2_server(answer).await;
+        let error = Admin::connect(&endpoint, Transport::Grpc).await.unwrap_err();
+        assert!(
+            matches!(&error, Error::Connect { source: ConnectError::Speech { .. }, .. }),
+            "{what}: {error:?}"
+        );
+        assert!(error.to_string().contains("check --uri"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_milvus_that_tells_no_version_is_one_all_the_same() {
+    // The second one does not let this user list its collections.
+    let listing: Answer = |call| (200, Some(if call == "ShowCollections" { "0" } else { "12" }));
+    let refusing: Answer = |call| (200, Some(if call == "ShowCollections" { "7" } else { "12" }));
+    for answer in [listing, refusing] {
+        let endpoint = http2_server(answer).await;
+        let admin = Admin::connect(&endpoint, Transport::Grpc).await.unwrap();
+        assert_eq!(admin.server_version(), None);
+    }
+}

@@ -366,7 +366,8 @@ mod tests {
             let served = Rc::new(RefCell::new(Vec::new()));
             tokio::task::spawn_local(balanced_server(listener, Rc::clone(&served)));
             let endpoint = Endpoint::new(&uri, None, None).unwrap();
-            let prepared = Prepared::new(&crate::model::plan(), &endpoint, &crate::model::found(&endpoint));
+            let found = crate::model::found(&endpoint);
+            let prepared = Prepared::new(&crate::model::plan(), &endpoint, &found, None);
             let prepared = Arc::new(prepared.unwrap());
             let link = Connections::open(prepared, endpoint, Protocol::Grpc, 2, 8, false).await.unwrap();
             let mut asked = 0;

@@ -26,6 +26,7 @@ use squall_core::request::Requests;
 use squall_core::run_config::Part;
 use squall_core::run_dir::RunDir;
 use squall_core::run_record::{ProcessRecord, RUN_SCHEMA_VERSION, RunRecord, RunState, RunTotals};
+use squall_core::truth::Truth;
 use squall_core::units::nanoseconds;
 use squall_milvus::admin::Admin;
 use squall_milvus::{Endpoint, Protocol};
@@ -118,15 +119,16 @@ pub fn execute(
         );
     }
     let metrics = options.metrics(&endpoint)?;
-    let scorer = match score::truth(&options.data, &plan, &preflight) {
-        FoundTruth::Truth(truth) => Some(Scorer::new(truth, &plan, &preflight)),
+    let truth = match score::truth(&options.data, &plan, &preflight) {
+        FoundTruth::Truth(truth) => Some(truth),
         FoundTruth::None => None,
         FoundTruth::Missing(why) => {
             tell(&events, Event::Note(why));
             None
         }
     };
-    let shared = Arc::new(Shared::new(plan, endpoint, &preflight, shard, pinning, scorer.is_some())?);
+    let shared = Arc::new(Shared::new(plan, endpoint, &preflight, shard, pinning, truth.as_deref())?);
+    let scorer = truth.map(|truth| Scorer::new(truth, &shared.plan, &preflight));
     let plan = &shared.plan;
     if let Some(words) = shared.prepared.note() {
         tell(&events, Event::Note(words));
@@ -398,18 +400,18 @@ impl Shared {
         preflight: &Preflight,
         shard: Shard,
         pinning: Pinning,
-        keep_bodies: bool,
+        truth: Option<&Truth>,
     ) -> Result<Self, RunError> {
         Ok(Self {
             requests: Requests::new(plan.seed, &plan.workload, &plan.classes)?,
-            prepared: Arc::new(Prepared::new(&plan, &endpoint, preflight)?),
+            prepared: Arc::new(Prepared::new(&plan, &endpoint, preflight, truth)?),
             control: Arc::new(Control::new(plan.threads.max(1))),
             protocol: preflight.protocol,
             plan,
             endpoint,
             shard,
             pinning,
-            keep_bodies,
+            keep_bodies: truth.is_some(),
         })
     }
 

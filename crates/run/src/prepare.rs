@@ -9,6 +9,7 @@ use squall_core::filter::Filter;
 use squall_core::plan::Plan;
 use squall_core::request::Request;
 use squall_core::selectivity::count_matching;
+use squall_core::truth::Truth;
 use squall_core::vector_type::VectorType;
 use squall_core::workload::{QueryKind, QueryVectors};
 use squall_milvus::encode::{self, EncodeError, SearchSpec, SearchTemplate, Target};
@@ -52,11 +53,16 @@ struct Head {
 }
 
 impl Prepared {
-    /// Encodes what the plan may send.
+    /// Encodes what the plan may send; `truth` is that of its queries, where there is one.
     ///
     /// # Errors
     /// When the plan's search parameters are no JSON object, or its queries cannot be drawn.
-    pub(crate) fn new(plan: &Plan, endpoint: &Endpoint, preflight: &Preflight) -> Result<Self, RunError> {
+    pub(crate) fn new(
+        plan: &Plan,
+        endpoint: &Endpoint,
+        preflight: &Preflight,
+        truth: Option<&Truth>,
+    ) -> Result<Self, RunError> {
         let workload = &plan.workload;
         let queries = QueryVectors::new(workload)?;
         let (protocol, vector_type) = (preflight.protocol, preflight.vector_type);
@@ -64,7 +70,7 @@ impl Prepared {
         let target = Target { collection: &plan.server.collection, database: endpoint.database() };
         let filtered =
             plan.classes.iter().any(|class| class.kind == QueryKind::Filtered && class.weight > 0.0);
-        let matching = filtered.then(|| matching_rows(preflight, &workload.filters)).flatten();
+        let matching = if filtered { matching_rows(preflight, &workload.filters, truth) } else { Vec::new() };
         let head = |limit: u16, filter: Option<usize>| {
             let text = filter.map(|filter| workload.filters[filter].to_string());
             let spec = SearchSpec {
@@ -78,10 +84,8 @@ impl Prepared {
                 output_fields: &output_fields,
             };
             // Where the matches are not known, the rows of the collection stand in (short_rate).
-            let rows = match (filter, &matching) {
-                (Some(filter), Some(matching)) => Some(matching[filter]),
-                _ => preflight.rows,
-            };
+            let matches = filter.and_then(|filter| matching.get(filter).copied().flatten());
+            let rows = matches.or(preflight.rows);
             Ok::<_, EncodeError>(Head {
                 template: SearchTemplate::new(protocol, target, &spec, workload.dimension)?,
                 expected_hits: rows.map_or(0, |rows| u16::try_from(rows).unwrap_or(u16::MAX).min(limit)),
@@ -184,10 +188,27 @@ fn cores() -> u32 {
     std::thread::available_parallelism().map_or(1, NonZero::get) as u32
 }
 
-/// How many rows each filter matches: the dataset is a pure function, so no server is asked. `None`
-/// for a collection that Squall did not make, or one that is large (where every filter of the
-/// workload matches far more rows than are asked for).
-fn matching_rows(preflight: &Preflight, filters: &[Filter]) -> Option<Vec<u64>> {
+/// How many rows each filter matches, where that is known: from the truth, which tells of every filter that
+/// a query with one asks, else from the dataset itself.
+fn matching_rows(preflight: &Preflight, filters: &[Filter], truth: Option<&Truth>) -> Vec<Option<u64>> {
+    let mut matching = vec![None; filters.len()];
+    for answer in truth.map_or(&[][..], Truth::answers) {
+        if let Some(rows) = answer.filter.and_then(|filter| matching.get_mut(usize::from(filter))) {
+            *rows = Some(answer.matching_rows);
+        }
+    }
+    if matching.contains(&None) {
+        for (rows, counted) in matching.iter_mut().zip(counted_rows(preflight, filters).unwrap_or_default()) {
+            rows.get_or_insert(counted);
+        }
+    }
+    matching
+}
+
+/// The same, counted: most datasets are a pure function, so no server is asked. `None` for one from a file,
+/// which is not at hand, for a collection that Squall did not make, and for a large one, where it would take
+/// long.
+fn counted_rows(preflight: &Preflight, filters: &[Filter]) -> Option<Vec<u64>> {
     let identity = preflight.identity.as_ref()?;
     // A collection that is still growing has fewer rows than it is meant to have.
     let rows = preflight.rows.map_or(identity.rows, |rows| rows.min(identity.rows));
@@ -197,6 +218,9 @@ fn matching_rows(preflight: &Preflight, filters: &[Filter]) -> Option<Vec<u64>> 
 
 #[cfg(test)]
 mod tests {
+    use squall_core::dataset::Identity;
+    use squall_core::schema::Metric;
+    use squall_core::truth::{Answer, TruthKey};
     use squall_core::workload::Workload;
 
     use super::*;
@@ -207,7 +231,7 @@ mod tests {
         let endpoint = Endpoint::new("http://127.0.0.1:19530", None, None).unwrap();
         let mut plan = plan();
         let ready = |plan: &Plan| {
-            let prepared = Prepared::new(plan, &endpoint, &found(&endpoint)).unwrap();
+            let prepared = Prepared::new(plan, &endpoint, &found(&endpoint), None).unwrap();
             let kept: Vec<usize> = prepared.classes.iter().map(|class| class.tails.len()).collect();
             (kept, prepared.note())
         };
@@ -218,6 +242,42 @@ mod tests {
         assert!(note.unwrap().contains("rare ones are encoded as they are drawn"));
         plan.classes[2].weight = 0.0;
         assert_eq!(ready(&plan), (vec![1_000, 1_000, 0], None), "nobody asks them");
+    }
+
+    #[test]
+    fn hits_are_expected_of_rows_that_match_as_far_as_truth_or_the_dataset_tells() {
+        let endpoint = Endpoint::new("http://127.0.0.1:19530", None, None).unwrap();
+        let plan = plan();
+        let filtered = plan.classes.iter().position(|class| class.kind == QueryKind::Filtered).unwrap();
+        let limit = plan.classes[filtered].limit;
+        let collection = |dataset: &str, rows| Preflight {
+            rows: Some(rows),
+            identity: Some(Identity { dataset: dataset.to_owned(), rows }),
+            ..found(&endpoint)
+        };
+        let expected = |preflight: &Preflight, truth: Option<&Truth>| -> Vec<u16> {
+            let prepared = Prepared::new(&plan, &endpoint, preflight, truth).unwrap();
+            prepared.classes[filtered].heads.iter().map(|head| head.expected_hits).collect()
+        };
+        for (dataset, rows) in [("file-0123456789abcdef-dim8", 600), ("reference-v1-seed1-dim8", 1 << 40)] {
+            let preflight = collection(dataset, rows);
+            assert_eq!(expected(&preflight, None), [limit; 42], "{dataset}: nobody knows better");
+            // Filter 3 matches nothing and 5 has three rows.
+            let answer = |query, filter, matching: i64| {
+                let ids: Vec<i64> = (0..matching).collect();
+                let distances = vec![1.0; ids.len()];
+                Answer::new(QueryKind::Filtered, query, Some(filter), ids, distances, matching as u64)
+            };
+            let key = TruthKey::new(dataset, rows, Metric::L2, &plan.workload, 100);
+            let truth = Truth::new(key, vec![answer(0, 3, 0), answer(1, 5, 3)]).unwrap();
+            let mut known = vec![limit; 42];
+            (known[3], known[5]) = (0, 3);
+            assert_eq!(expected(&preflight, Some(&truth)), known, "{dataset}");
+        }
+        // What truth does not tell is counted where that is no work.
+        let few = expected(&collection("reference-v1-seed1-dim8", 10), None);
+        assert_eq!(few[41], limit.min(10), "without a filter all rows match");
+        assert!(few[..41].iter().any(|hits| *hits < limit.min(10)), "{few:?}");
     }
 
     #[test]

@@ -1,18 +1,14 @@
 //! Recall: each answer held against the exact one, on the recorder's thread.
 
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parquet::file::reader::{FileReader, SerializedFileReader};
 use squall_core::dataset::Identity;
 use squall_core::plan::Plan;
 use squall_core::row::Sample;
-use squall_core::schema::Metric;
-use squall_core::truth::file::KEY;
-use squall_core::truth::{Truth, TruthKey};
-use squall_core::workload::{QueryKind, Workload};
+use squall_core::truth::Truth;
+use squall_core::workload::QueryKind;
 use squall_milvus::Protocol;
 
 use crate::preflight::Preflight;
@@ -42,39 +38,14 @@ pub(crate) fn truth(data: &Path, plan: &Plan, preflight: &Preflight) -> FoundTru
             "recall is not known: the collection has {found} rows, and the truth is that of {rows}"
         ));
     }
-    let Some(key) = stored_key(data, dataset, *rows, metric, &plan.workload) else {
-        return FoundTruth::Missing(format!(
+    match Truth::find(data, dataset, *rows, metric, &plan.workload) {
+        Ok(Some(truth)) => FoundTruth::Truth(Arc::new(truth)),
+        Ok(None) => FoundTruth::Missing(format!(
             "recall is not known: there is no truth of these queries under {}; `squall setup` with the same --data and --workload-seed makes it",
             data.join("truth").display()
-        ));
-    };
-    match Truth::read(data, &key) {
-        Ok(Some(truth)) => FoundTruth::Truth(Arc::new(truth)),
-        Ok(None) => FoundTruth::Missing("recall is not known: the truth was removed just now".to_owned()),
+        )),
         Err(error) => FoundTruth::Missing(format!("recall is not known: {error}")),
     }
-}
-
-/// The key of the stored truth of these queries with the most neighbours: how many `setup` was asked
-/// for is not known here, but each file says what it is the truth of.
-fn stored_key(
-    data: &Path,
-    dataset: &str,
-    rows: u64,
-    metric: Metric,
-    workload: &Workload,
-) -> Option<TruthKey> {
-    let directories = std::fs::read_dir(data.join("truth")).ok()?;
-    let keys = directories.filter_map(|entry| key_of(&entry.ok()?.path().join("truth.parquet")));
-    keys.filter(|key| *key == TruthKey::new(dataset, rows, metric, workload, key.k)).max_by_key(|key| key.k)
-}
-
-/// What a file says that it is the truth of; `None` where it says nothing that can be read.
-fn key_of(path: &Path) -> Option<TruthKey> {
-    let reader = SerializedFileReader::new(File::open(path).ok()?).ok()?;
-    let entries = reader.metadata().file_metadata().key_value_metadata()?;
-    let text = entries.iter().find(|entry| entry.key == KEY)?.value.as_deref()?;
-    serde_json::from_str(text).ok()
 }
 
 /// Scores answers.

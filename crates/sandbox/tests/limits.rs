@@ -1,9 +1,10 @@
 //! The edges of a sandbox: its port, its token, TLS, message sizes and HTTP/2 settings.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use prost::Message;
 use serde_json::json;
 use squall_proto::milvus::{
-    BytesArray, Empty, FieldData, InsertRequest, ScalarField,
+    BytesArray, CreateCollectionRequest, Empty, FieldData, InsertRequest, ScalarField,
     client_telemetry_service_client::ClientTelemetryServiceClient, field_data::Field,
     milvus_service_client::MilvusServiceClient, scalar_field::Data,
 };
@@ -14,7 +15,7 @@ use tonic::{
     transport::{Certificate, ClientTlsConfig, Endpoint},
 };
 
-use crate::support::{client, post, start};
+use crate::support::{client, post, schema, start};
 
 fn port(uri: &str) -> u16 {
     uri.rsplit(':').next().unwrap().parse().unwrap()
@@ -36,6 +37,27 @@ async fn a_port_in_use_is_named_and_a_stopped_sandbox_frees_its_own() {
     let again = start(config).await;
     client(&again.uri).await.get_version(Empty {}).await.unwrap();
     again.stop().await;
+}
+
+#[tokio::test]
+async fn more_shards_than_milvus_makes_are_refused() {
+    let server = start(SandboxConfig::default()).await;
+    let mut client = server.client().await;
+    for (shards, taken) in [(16, true), (17, false), (u32::MAX, false)] {
+        let request = CreateCollectionRequest {
+            collection_name: format!("c{shards}"),
+            schema: schema(4).encode_to_vec().into(),
+            // As a client sends it that has no larger one.
+            shards_num: i32::try_from(shards).unwrap_or(i32::MAX),
+            ..CreateCollectionRequest::default()
+        };
+        let status = client.create_collection(request).await.unwrap().into_inner();
+        assert_eq!(status.check().is_ok(), taken, "{shards}: {status:?}");
+        let body =
+            json!({"collectionName": format!("r{shards}"), "dimension": 4, "params": {"shardsNum": shards}});
+        let (_, answer) = post(&server.uri, "/v2/vectordb/collections/create", &[], &body).await.unwrap();
+        assert_eq!(answer["code"] == 0, taken, "{shards}: {answer}");
+    }
 }
 
 #[tokio::test]

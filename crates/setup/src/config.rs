@@ -8,7 +8,7 @@ use squall_core::dataset::Dataset;
 use squall_core::plan::ServerTarget;
 use squall_core::run_config::{number, parse_dimension, positive, server_target};
 use squall_core::schema::{CollectionSchema, Consistency, Field, FieldType, IndexSpec};
-use squall_core::units::parse_duration;
+use squall_core::units::{LOWEST_RATE, parse_duration};
 use squall_core::vector_type::VectorType;
 
 use crate::truth::TruthConfig;
@@ -157,7 +157,9 @@ fn dataset(settings: &Settings, vector_type: VectorType) -> Result<Dataset, Conf
         from_clusters::refuse(settings)?;
     }
     if let Some(path) = kind.strip_prefix("file:") {
-        return of_type(from_file::open(settings, path)?, "vector-type");
+        // The file has the dimension that it has.
+        let given = settings.origin("vector-type").is_users_own();
+        return of_type(from_file::open(settings, path)?, if given { "vector-type" } else { "dataset" });
     }
     let dimension = settings.parse("dimension", parse_dimension)?.unwrap_or(DEFAULT_DIMENSION);
     let seed = settings.required("seed", number::<u64>)?;
@@ -180,8 +182,8 @@ fn whole_rows(text: &str) -> Result<u64, String> {
 /// Reads a rate.
 fn rate(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
-        Ok(rate) if rate.is_finite() && rate > 0.0 => Ok(rate),
-        _ => Err(format!("`{text}` is not a number of vectors a second above 0")),
+        Ok(rate) if rate.is_finite() && rate >= LOWEST_RATE => Ok(rate),
+        _ => Err(format!("`{text}` is not a number of vectors a second of at least {LOWEST_RATE}")),
     }
 }
 
@@ -241,19 +243,22 @@ impl SetupConfig {
     }
 }
 
+/// What these flags ask for; else what is wrong with them.
 #[cfg(test)]
-mod tests {
+pub(crate) fn config(flags: &[(&str, &str)]) -> Result<SetupConfig, String> {
     use squall_core::config::Layer;
-    use squall_core::dataset::Clusters;
     use squall_core::keys::Command;
 
-    use super::*;
+    let given = flags.iter().map(|(name, value)| ((*name).to_owned(), vec![(*value).to_owned()]));
+    let settings = Settings::resolve(Command::Setup, &[Layer::flags(Command::Setup, given)]);
+    SetupConfig::new(&settings, false).map_err(|error| error.to_string())
+}
 
-    fn config(flags: &[(&str, &str)]) -> Result<SetupConfig, String> {
-        let given = flags.iter().map(|(name, value)| ((*name).to_owned(), vec![(*value).to_owned()]));
-        let settings = Settings::resolve(Command::Setup, &[Layer::flags(Command::Setup, given)]);
-        SetupConfig::new(&settings, false).map_err(|error| error.to_string())
-    }
+#[cfg(test)]
+mod tests {
+    use squall_core::dataset::Clusters;
+
+    use super::*;
 
     #[test]
     fn the_defaults_are_the_references() {
@@ -315,6 +320,16 @@ mod tests {
     }
 
     #[test]
+    fn vectors_of_one_component_are_the_files_fault() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("one.fbin");
+        std::fs::write(&path, [3_u32.to_le_bytes(), 1_u32.to_le_bytes(), [0; 4], [0; 4], [0; 4]].concat())
+            .unwrap();
+        let error = config(&[("dataset", &format!("file:{}", path.display()))]).unwrap_err();
+        assert!(error.starts_with("--dataset: ") && error.contains("dimension 1"), "{error}");
+    }
+
+    #[test]
     fn a_clustered_dataset_has_the_clusters_asked_for() {
         let made = config(&[("dataset", "clustered"), ("clusters", "50"), ("cluster-skew", "0")]).unwrap();
         let clusters = Clusters { clusters: 50, skew: 0.0, ..Clusters::for_dimension(768) };
@@ -346,7 +361,8 @@ mod tests {
             ("partition-key", "vector", "no scalar field `vector`; it has category"),
             ("partition-key", "price", "neither Int64 nor VarChar"),
             ("scalar-index", "price:", "FIELD or FIELD:KIND"),
-            ("insert-rate", "0", "above 0"),
+            ("insert-rate", "0", "at least 0.001"),
+            ("insert-rate", "1e-20", "at least 0.001"),
             ("metric", "L1", "L2, IP or COSINE"),
             ("batch-size", "0", "at least 1"),
             ("settle", "5x", "not a length of time"),

@@ -1,15 +1,17 @@
 //! Creating: an empty collection with its partitions, the same way whether it is to stay or just tried.
 
+use squall_core::schema::CollectionSchema;
 use squall_milvus::admin::{Admin, Layout};
 
 use crate::encoder::partition_name;
 use crate::patience::Patience;
 use crate::{SetupConfig, SetupError};
 
-/// Makes the collection.
+/// Makes the collection with these fields and this description.
 pub(crate) async fn collection(
     admin: &Admin,
     config: &SetupConfig,
+    schema: &CollectionSchema,
     patience: &Patience,
 ) -> Result<(), SetupError> {
     let collection = config.server.collection.as_str();
@@ -18,8 +20,7 @@ pub(crate) async fn collection(
         partition_key: config.partition_key.clone(),
         partitions: config.partition_key.as_ref().and(config.partitions),
     };
-    let schema = config.schema();
-    patience.ask(|| admin.create_collection_with(collection, &schema, config.consistency, &layout)).await
+    patience.ask(|| admin.create_collection_with(collection, schema, config.consistency, &layout)).await
 }
 
 /// Makes its partitions but for the first `there` ones: Milvus Lite refuses what is there already.

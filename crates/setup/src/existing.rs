@@ -41,8 +41,15 @@ pub(crate) async fn look(
         return Ok(Existing::Different(difference));
     }
     let index = patience.ask(|| admin.describe_index(collection, VECTOR_FIELD)).await?;
+    let lacking = lacking_partitions(&found, config);
     let Some(index) = index else {
-        return Ok(Existing::Incomplete("it has no index".to_owned()));
+        // A setup that was killed while it inserted comes here.
+        return Ok(match lacking {
+            Some(partitions) if has_rows(admin, collection, patience).await? => {
+                Existing::Different(other_partitions(partitions))
+            }
+            _ => Existing::Incomplete("it has no index".to_owned()),
+        });
     };
     if let Some(difference) = other_index(&index.spec, &config.index) {
         return Ok(Existing::Different(difference));
@@ -68,12 +75,11 @@ pub(crate) async fn look(
         settle::load(admin, config, patience, &events).await?;
     }
     let rows = patience.ask(|| admin.count(collection, None, Consistency::Strong)).await?;
-    if let Some((has, wanted)) = lacking_partitions(&found, config) {
-        // They are made before the first row: rows that are there went to those that are there.
+    if let Some((has, wanted)) = lacking {
         return Ok(if rows == 0 {
             Existing::Incomplete(format!("it has {has} of its {wanted} partitions"))
         } else {
-            Existing::Different(format!("its rows are in {has} partitions, not {wanted}"))
+            Existing::Different(other_partitions((has, wanted)))
         });
     }
     if rows != config.rows {
@@ -92,6 +98,23 @@ pub(crate) async fn look(
         }
         Err(error) => Err(error),
     }
+}
+
+/// Whether a collection without an index, which cannot be loaded and counted, has rows.
+async fn has_rows(admin: &Admin, collection: &str, patience: &Patience) -> Result<bool, SetupError> {
+    // Only rows that were flushed are sure to be known of.
+    patience.ask(|| admin.flush(collection)).await?;
+    Ok(patience.ask(|| admin.row_count(collection)).await? > 0)
+}
+
+/// What is unlike where rows are there and partitions are lacking: those are made before the first row, so
+/// that rows that are there went to those that are there.
+fn other_partitions((has, wanted): (u32, u32)) -> String {
+    let with = match has {
+        1 => "without --partitions".to_owned(),
+        _ => format!("with --partitions {}", has - 1),
+    };
+    format!("its rows are in {has} partitions, not {wanted}; --resume {with} completes it")
 }
 
 /// Whether rows are spread, or seen, otherwise than asked for; what the server does not tell is not
@@ -193,11 +216,10 @@ pub(crate) fn other_index(found: &IndexSpec, wanted: &IndexSpec) -> Option<Strin
 
 #[cfg(test)]
 mod tests {
-    use squall_core::config::{Layer, Settings};
-    use squall_core::keys::Command;
     use squall_core::schema::Metric;
 
     use super::*;
+    use crate::config::config;
 
     fn spec(kind: &str, params: &[(&str, &str)]) -> IndexSpec {
         let params = params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -214,15 +236,9 @@ mod tests {
         assert!(other_index(&spec("HNSW", &[]), &wanted).is_some());
     }
 
-    fn config(flags: &[(&str, &str)]) -> SetupConfig {
-        let given = flags.iter().map(|(name, value)| ((*name).to_owned(), vec![(*value).to_owned()]));
-        let settings = Settings::resolve(Command::Setup, &[Layer::flags(Command::Setup, given)]);
-        SetupConfig::new(&settings, false).unwrap()
-    }
-
     #[test]
     fn another_layout_is_told_apart_and_what_is_not_told_is_not_different() {
-        let wanted = config(&[("shards-num", "2"), ("partitions", "3")]);
+        let wanted = config(&[("shards-num", "2"), ("partitions", "3")]).unwrap();
         let same = CollectionDescription {
             schema: wanted.schema(),
             consistency: Some(Consistency::Bounded),
@@ -255,10 +271,11 @@ mod tests {
         let strong = CollectionDescription { consistency: Some(Consistency::Strong), ..same.clone() };
         assert_eq!(other_layout(&strong, &wanted, true), None, "Milvus Lite keeps no level");
 
-        let keyed = config(&[("partition-key", "category"), ("partitions", "16"), ("shards-num", "2")]);
+        let keyed =
+            config(&[("partition-key", "category"), ("partitions", "16"), ("shards-num", "2")]).unwrap();
         let found = CollectionDescription { partition_key: Some("category".into()), ..same };
         assert!(other_layout(&found, &keyed, false).unwrap().contains("4 partitions, not 16"));
-        let any = config(&[("partition-key", "category"), ("shards-num", "2")]);
+        let any = config(&[("partition-key", "category"), ("shards-num", "2")]).unwrap();
         assert_eq!(other_layout(&found, &any, false), None, "the server's number is as good as any");
     }
 
@@ -274,7 +291,7 @@ mod tests {
 
     #[test]
     fn a_schema_tells_whose_collection_it_is_or_nothing() {
-        let wanted = config(&[("num-vectors", "10"), ("dimension", "8")]);
+        let wanted = config(&[("num-vectors", "10"), ("dimension", "8")]).unwrap();
         let schema = wanted.schema();
         assert_eq!(identity(&schema, &wanted), Told::Same);
         let with = |description: &str| CollectionSchema { description: description.into(), ..schema.clone() };

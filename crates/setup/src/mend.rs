@@ -13,7 +13,7 @@ use squall_milvus::admin::Admin;
 use crate::event::{Events, Phase};
 use crate::insert::Sent;
 use crate::patience::Patience;
-use crate::ranges::{Findings, LEAF, Look, Rows, examine, joined, total};
+use crate::ranges::{Findings, LEAF, Look, Rows, examine, joined};
 use crate::{SetupConfig, SetupError};
 
 /// A collection on a server, patiently asked.
@@ -72,26 +72,42 @@ impl Stored<'_> {
 /// Times that sent rows are looked for before mending is given up.
 const ROUNDS: usize = 5;
 
+/// What mending came to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Mended {
+    /// Times that something was sent.
+    pub(crate) rounds: u32,
+    /// Rows that the server took.
+    pub(crate) rows: u64,
+    /// Bytes of their requests.
+    pub(crate) bytes: u64,
+}
+
 /// Looks through `suspects`, whose rows may be missing or doubled, and sends what is missing until
-/// each is there once. How many rows were sent.
+/// each is there once; `mended` tells how far it came, also when it fails.
 pub(crate) async fn mend(
     stored: &Stored<'_>,
     config: &SetupConfig,
     suspects: Vec<Range<u64>>,
     look: Look,
     events: &Events,
-) -> Result<u64, SetupError> {
+    mended: &mut Mended,
+) -> Result<(), SetupError> {
     let mut suspects = joined(suspects);
-    let mut mended = 0;
     for _ in 0..ROUNDS {
         let found = stored.examine(suspects, look, events).await?;
         if found.is_clean() {
-            return Ok(mended);
+            return Ok(());
         }
         let send = stored.to_send(found).await?;
-        mended += total(&send);
+        mended.rounds += 1;
         let mut sent = Sent::default();
-        crate::insert::insert(stored.admin, config, send.clone(), stored.patience, events, &mut sent).await?;
+        let inserted =
+            crate::insert::insert(stored.admin, config, send.clone(), stored.patience, events, &mut sent)
+                .await;
+        mended.rows += sent.rows;
+        mended.bytes += sent.bytes;
+        inserted?;
         suspects = joined(send.into_iter().chain(sent.uncertain).collect());
     }
     let found =

@@ -9,6 +9,8 @@
 use std::time::{Duration, Instant};
 
 use squall_core::dataset::VECTOR_FIELD;
+use squall_core::plan::ServerTarget;
+use squall_core::schema::CollectionSchema;
 use squall_milvus::IndexState;
 use squall_milvus::admin::Admin;
 
@@ -17,10 +19,14 @@ use crate::insert::{Sent, insert};
 use crate::patience::Patience;
 use crate::{SetupConfig, SetupError, create, settle};
 
-/// What the collection's name has more.
-const SUFFIX: &str = "_squall_probe";
+/// What the name of the collection has more, before eight digits left to chance.
+const INFIX: &str = "_squall_probe_";
+const DIGITS: usize = 8;
 /// The longest name that Milvus takes.
 const LONGEST_NAME: usize = 255;
+
+/// Times that it is tried again because the collection was gone.
+const TRIES: usize = 20;
 
 /// Kinds of index that only building tells of.
 const BUILT: [&str; 5] = ["DISKANN", "GPU_IVF_FLAT", "GPU_IVF_PQ", "GPU_CAGRA", "GPU_BRUTE_FORCE"];
@@ -30,18 +36,78 @@ const BUILT_ROWS: u64 = 2_048;
 const BUILT_WITHIN: Duration = Duration::from_secs(40);
 const POLL: Duration = Duration::from_millis(200);
 
-/// The name that is tried in the place of `collection`.
-pub(crate) fn name(collection: &str) -> String {
-    let kept: String = collection.chars().take(LONGEST_NAME - SUFFIX.len()).collect();
-    kept + SUFFIX
+/// What the names of all begin with that are tried in the place of `collection`.
+fn prefix(collection: &str) -> String {
+    let kept: String = collection.chars().take(LONGEST_NAME - INFIX.len() - DIGITS).collect();
+    kept + INFIX
 }
 
-/// Has the server make the collection that `config` names, with all that is asked for.
+/// A name to be tried in the place of `collection`, which no other setup tries and no user has.
+pub(crate) fn name(collection: &str) -> String {
+    format!("{}{:0DIGITS$x}", prefix(collection), rand::random::<u32>())
+}
+
+/// What the collection that is tried says of itself.
+fn description(collection: &str) -> String {
+    format!("squall probe of {collection}")
+}
+
+/// Drops what setups of `collection` that were killed meanwhile had tried with, and nothing else of such a
+/// name. What cannot be listed or dropped is in nobody's way.
+pub(crate) async fn drop_leftovers(admin: &Admin, collection: &str) {
+    let (prefix, description) = (prefix(collection), description(collection));
+    for name in admin.collections().await.unwrap_or_default() {
+        if !name.starts_with(&prefix) {
+            continue;
+        }
+        let found = admin.describe_collection(&name).await;
+        if found.is_ok_and(|found| found.schema.description == description) {
+            // Another setup may have dropped it just now.
+            let _ = admin.drop_collection(&name).await;
+        }
+    }
+}
+
+/// Has the server make, and drop again, a collection like the one that `config` wants; `probe` holds its
+/// name while it may be there.
 ///
 /// # Errors
-/// What the server refuses. The collection may be there then.
-pub(crate) async fn make(admin: &Admin, config: &SetupConfig, patience: &Patience) -> Result<(), SetupError> {
-    create::collection(admin, config, patience).await?;
+/// What the server refuses.
+pub(crate) async fn rehearse(
+    admin: &Admin,
+    config: &SetupConfig,
+    patience: &Patience,
+    probe: &mut Option<String>,
+) -> Result<(), SetupError> {
+    let mut tries = 0..TRIES;
+    loop {
+        let name = name(&config.server.collection);
+        *probe = Some(name.clone());
+        let server = ServerTarget { collection: name.clone(), ..config.server.clone() };
+        let tried = SetupConfig { server, ..config.clone() };
+        let description = description(&config.server.collection);
+        let schema = CollectionSchema { description, ..config.schema() };
+        create::collection(admin, &tried, &schema, patience).await?;
+        let result = match make(admin, &tried, patience).await {
+            Ok(()) => patience.ask(|| admin.drop_collection(&name)).await,
+            Err(error) => Err(error),
+        };
+        // Another setup of the same collection that began meanwhile takes it for one that was left.
+        if let Err(SetupError::Server(_)) = &result
+            && tries.next().is_some()
+            && matches!(patience.ask(|| admin.has_collection(&name)).await, Ok(false))
+        {
+            continue;
+        }
+        if result.is_ok() {
+            *probe = None;
+        }
+        return result;
+    }
+}
+
+/// All that is asked for besides the collection itself.
+async fn make(admin: &Admin, config: &SetupConfig, patience: &Patience) -> Result<(), SetupError> {
     create::partitions(admin, config, patience, 0).await?;
     settle::ask_for_index(admin, config, patience).await?;
     if config.replicas > 1 {
@@ -88,9 +154,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_name_is_one_that_milvus_takes() {
-        assert_eq!(name("products"), "products_squall_probe");
-        let long = name(&"c".repeat(255));
-        assert!(long.len() == 255 && long.ends_with(SUFFIX));
+    fn the_name_is_one_that_milvus_takes_and_another_each_time() {
+        let of = |collection: &str| {
+            let (one, other) = (name(collection), name(collection));
+            assert!(one != other && one.starts_with(&prefix(collection)) && one.len() == other.len());
+            one
+        };
+        assert!(of("products").starts_with("products_squall_probe_"));
+        let long = "c".repeat(255);
+        assert_eq!(of(&long).len(), 255);
+        assert_eq!(description("products"), "squall probe of products");
     }
 }

@@ -5,7 +5,6 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use squall_core::plan::ServerTarget;
 use squall_core::schema::Consistency;
 use squall_milvus::LoadState;
 use squall_milvus::admin::Admin;
@@ -15,7 +14,7 @@ use crate::error::Left;
 use crate::event::{Event, Events, Phase};
 use crate::existing::Existing;
 use crate::insert::Sent;
-use crate::mend::{Stored, mend};
+use crate::mend::{Mended, Stored, mend};
 use crate::patience::Patience;
 use crate::ranges::{Findings, Look, total};
 use crate::truth::{TruthReport, TruthTask};
@@ -71,6 +70,10 @@ pub struct SetupReport {
     pub rows_sent: u64,
     /// Bytes of their requests.
     pub bytes_sent: u64,
+    /// Rows that lacked after that and were sent and taken then.
+    pub rows_mended: u64,
+    /// Bytes of their requests.
+    pub bytes_mended: u64,
     /// How often something was tried again.
     pub retries: u64,
     /// Batches whose fate was unknown and had to be looked for.
@@ -99,6 +102,7 @@ pub async fn seed(
         patience: Patience::new(config, events),
         clock: PhaseClock { events, phases: Vec::new() },
         sent: Sent::default(),
+        mended: Mended::default(),
         uncertain: 0,
         left: Left::Nothing,
         probe: None,
@@ -115,7 +119,8 @@ pub async fn seed(
         Some(probe) => drop_probe(admin, probe, result).await,
         None => result,
     };
-    result.map_err(|error| error.leaving(seeding.left, &config.server.collection, seeding.sent.rows))
+    let rows_sent = seeding.sent.rows + seeding.mended.rows;
+    result.map_err(|error| error.leaving(seeding.left, &config.server.collection, rows_sent))
 }
 
 /// Drops the collection that was tried with; where that fails, its error names it.
@@ -141,6 +146,7 @@ struct Seeding<'a> {
     patience: Patience,
     clock: PhaseClock<'a>,
     sent: Sent,
+    mended: Mended,
     /// Batches whose fate was unknown.
     uncertain: usize,
     /// What there would be if it ended now.
@@ -205,36 +211,26 @@ impl Seeding<'_> {
 
     /// Finds out whether the server takes what it will be asked for.
     async fn rehearse(&mut self) -> Result<(), SetupError> {
-        let name = probe::name(self.collection());
-        let server = ServerTarget { collection: name.clone(), ..self.config.server.clone() };
-        let config = SetupConfig { server, ..self.config.clone() };
-        let Self { admin, patience, clock, .. } = self;
-        let admin = *admin;
-        // What a setup that was killed here left, and whether this user may drop at all.
-        let dropped = patience.ask(|| admin.drop_collection(&name)).await;
-        match dropped {
+        let Self { admin, config, patience, clock, probe, .. } = self;
+        let (admin, config) = (*admin, *config);
+        // Whether this user may drop at all, asked of a collection that is not there.
+        let absent = probe::name(&config.server.collection);
+        match patience.ask(|| admin.drop_collection(&absent)).await {
             // Who may make collections and not drop them loses nothing by a refusal that comes later.
             Err(SetupError::Server(error)) if error.is_not_permitted() && !config.drop_existing => {
                 return Ok(());
             }
             dropped => dropped?,
         }
-        self.probe = Some(name.clone());
-        let tried = clock.time(Phase::Rehearse, 0, async {
-            probe::make(admin, &config, patience).await?;
-            patience.ask(|| admin.drop_collection(&name)).await
-        });
-        match tried.await {
-            Ok(()) => {
-                self.probe = None;
-                Ok(())
-            }
+        probe::drop_leftovers(admin, &config.server.collection).await;
+        let rehearsal = probe::rehearse(admin, config, patience, probe);
+        match clock.time(Phase::Rehearse, 0, rehearsal).await {
             Err(error @ (SetupError::Server(_) | SetupError::Index { .. })) => Err(SetupError::Refused {
-                collection: self.collection().to_owned(),
-                probe: name,
+                collection: config.server.collection.clone(),
+                probe: self.probe.clone().unwrap_or(absent),
                 source: Box::new(error),
             }),
-            Err(error) => Err(error),
+            result => result,
         }
     }
 
@@ -264,7 +260,9 @@ impl Seeding<'_> {
             .time(Phase::Create, 0, async {
                 // An interruption may come when the server has it already.
                 *left = Left::Incomplete { server_keys: config.auto_id };
-                create::collection(admin, config, patience).await.inspect_err(|_| *left = before)?;
+                create::collection(admin, config, &config.schema(), patience)
+                    .await
+                    .inspect_err(|_| *left = before)?;
                 create::partitions(admin, config, patience, 0).await
             })
             .await?;
@@ -284,8 +282,7 @@ impl Seeding<'_> {
         }
         let Self { admin, config, events, patience, clock, .. } = self;
         let (admin, config, events) = (*admin, *config, *events);
-        // A setup that was killed may have left what it tried with; who may not drop it does without.
-        let _ = admin.drop_collection(&probe::name(&config.server.collection)).await;
+        probe::drop_leftovers(admin, &config.server.collection).await;
         // Setup may have ended between the collection and its partitions.
         let described = patience.ask(|| admin.describe_collection(&config.server.collection)).await?;
         // All but the default one; where the server does not tell, all are asked for.
@@ -317,7 +314,7 @@ impl Seeding<'_> {
     /// Inserts what is to be sent and does all that comes after.
     async fn fill(&mut self, send: Vec<Range<u64>>, truth: TruthTask) -> Result<TruthReport, SetupError> {
         self.begin();
-        let Self { admin, config, events, cancel, patience, clock, sent, uncertain, .. } = self;
+        let Self { admin, config, events, cancel, patience, clock, sent, mended, uncertain, .. } = self;
         let (admin, config, events) = (*admin, *config, *events);
         let collection = config.server.collection.as_str();
         if !send.is_empty() {
@@ -336,7 +333,6 @@ impl Seeding<'_> {
         let suspects = std::mem::take(&mut sent.uncertain);
         *uncertain = suspects.len();
         let stored = Stored { admin, collection, patience };
-        let mut mended = 0;
         if !suspects.is_empty() {
             if config.auto_id {
                 return Err(SetupError::Uncertain {
@@ -346,8 +342,7 @@ impl Seeding<'_> {
             }
             clock
                 .time(Phase::Count, total(&suspects), async {
-                    mended += mend(&stored, config, suspects, Look::Keys, events).await?;
-                    Ok(())
+                    mend(&stored, config, suspects, Look::Keys, events, mended).await
                 })
                 .await?;
         }
@@ -357,12 +352,11 @@ impl Seeding<'_> {
             clock
                 .time(Phase::Count, config.rows, async {
                     let look = Look::through(config.rows);
-                    mended += mend(&stored, config, all_rows(config), look, events).await?;
-                    Ok(())
+                    mend(&stored, config, all_rows(config), look, events, mended).await
                 })
                 .await?;
         }
-        if mended > 0 {
+        if mended.rounds > 0 {
             // They came after all was flushed and indexed.
             clock.time(Phase::Flush, 0, patience.ask(|| admin.flush(collection))).await?;
             clock.time(Phase::Index, 100, settle::index(admin, config, patience, events)).await?;
@@ -374,7 +368,7 @@ impl Seeding<'_> {
     }
 
     fn report(&self, outcome: Outcome, truth: TruthReport) -> SetupReport {
-        let Self { admin, config, patience, clock, sent, uncertain, .. } = self;
+        let Self { admin, config, patience, clock, sent, mended, uncertain, .. } = self;
         let insert_seconds =
             clock.phases.iter().find(|time| time.phase == Phase::Insert).map(|time| time.seconds);
         SetupReport {
@@ -389,6 +383,8 @@ impl Seeding<'_> {
             phases: clock.phases.clone(),
             rows_sent: sent.rows,
             bytes_sent: sent.bytes,
+            rows_mended: mended.rows,
+            bytes_mended: mended.bytes,
             retries: patience.retries(),
             uncertain_batches: *uncertain as u64,
             insert_rate: insert_seconds

@@ -222,16 +222,9 @@ fn check_version(version: Option<&str>, config: &SetupConfig) -> Result<(), Setu
 
 #[cfg(test)]
 mod tests {
-    use squall_core::config::{Layer, Settings};
-    use squall_core::keys::Command;
 
     use super::*;
-
-    fn config(flags: &[(&str, &str)]) -> SetupConfig {
-        let given = flags.iter().map(|(name, value)| ((*name).to_owned(), vec![(*value).to_owned()]));
-        let settings = Settings::resolve(Command::Setup, &[Layer::flags(Command::Setup, given)]);
-        SetupConfig::new(&settings, false).unwrap()
-    }
+    use crate::config::config;
 
     #[test]
     fn versions_are_read_as_servers_write_them() {
@@ -251,7 +244,7 @@ mod tests {
     #[test]
     fn what_a_server_lacks_is_said_with_the_version_that_has_it() {
         let lacking = |version: &str, flags: &[(&str, &str)]| {
-            check_version(Some(version), &config(flags)).map_err(|error| error.to_string())
+            check_version(Some(version), &config(flags).unwrap()).map_err(|error| error.to_string())
         };
         let error = lacking("v2.3.5-lite", &[("index", "GPU_CAGRA")]).unwrap_err();
         assert!(error.contains("Milvus v2.3.5-lite has no index GPU_CAGRA"), "{error}");

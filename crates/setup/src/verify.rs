@@ -52,28 +52,28 @@ pub(crate) async fn read_back(
     let mut rows: Vec<u64> = (0..SAMPLE).map(|_| rng.random_range(0..config.rows)).collect();
     rows.sort_unstable();
     rows.dedup();
-    let fields: Vec<String> =
-        config.dataset.schema(config.rows).fields.into_iter().map(|field| field.name).collect();
-    for (done, chunk) in rows.chunks(20).enumerate() {
-        let ids: Vec<String> = chunk.iter().map(u64::to_string).collect();
-        let filter = format!("{ID_FIELD} in [{}]", ids.join(", "));
-        let answer = patience.ask(|| admin.query(collection, &filter, &fields, chunk.len() as u32)).await?;
-        for &row in chunk {
-            compare(config, row, &answer)?;
-        }
-        events.progress(Phase::Verify, (done as u64 + 1) * 20);
+    let mut done = 0;
+    let wrong = read_rows(config, &rows, async |filter, fields, limit| {
+        let answer = patience.ask(|| admin.query(collection, filter, fields, limit)).await;
+        done += u64::from(limit);
+        events.progress(Phase::Verify, done);
+        answer
+    });
+    match wrong.await?.into_iter().next() {
+        Some((row, field)) => Err(SetupError::Row { collection: collection.clone(), row, field }),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Most bytes of vectors that are asked for at a time.
 const ANSWER_BYTES: usize = 1 << 20;
 
-/// Reads these rows back; those that are not as they should be, with the first field that is not.
+/// Reads these rows back with `query`, which is given a filter, the fields and how many rows there are to be;
+/// those that are not as they should be, with the first field that is not.
 async fn read_rows(
-    admin: &Admin,
     config: &SetupConfig,
     rows: &[u64],
+    mut query: impl AsyncFnMut(&str, &[String], u32) -> Result<RowBatch, SetupError>,
 ) -> Result<Vec<(u64, String)>, SetupError> {
     let fields: Vec<String> =
         config.dataset.schema(config.rows).fields.into_iter().map(|field| field.name).collect();
@@ -82,34 +82,24 @@ async fn read_rows(
     for chunk in rows.chunks(together) {
         let ids: Vec<String> = chunk.iter().map(u64::to_string).collect();
         let filter = format!("{ID_FIELD} in [{}]", ids.join(", "));
-        let answer = admin.query(&config.server.collection, &filter, &fields, chunk.len() as u32).await?;
+        let answer = query(&filter, &fields, chunk.len() as u32).await?;
         for &row in chunk {
-            match compare(config, row, &answer) {
-                Err(SetupError::Row { row, field, .. }) => wrong.push((row, field)),
-                result => result?,
-            }
+            wrong.extend(other_field(config, row, &answer)?.map(|field| (row, field)));
         }
     }
     Ok(wrong)
 }
 
-/// Compares `row` as it was read back with the row as it is.
-fn compare(config: &SetupConfig, row: u64, answer: &RowBatch) -> Result<(), SetupError> {
-    let wrong = |field: &str| SetupError::Row {
-        collection: config.server.collection.clone(),
-        row,
-        field: field.to_owned(),
-    };
+/// The first field in which `row` was read back otherwise than it is.
+fn other_field(config: &SetupConfig, row: u64, answer: &RowBatch) -> Result<Option<String>, SetupError> {
     let position = match answer.column(ID_FIELD) {
         Some(Values::Int64(ids)) => ids.iter().position(|id| *id == row as i64),
         _ => None,
     };
-    let position = position.ok_or_else(|| wrong(ID_FIELD))?;
-    for column in config.dataset.batch(row, 1)?.columns {
-        let found = answer.column(&column.name).ok_or_else(|| wrong(&column.name))?;
-        if !column.values.same_value(0, found, position) {
-            return Err(wrong(&column.name));
-        }
-    }
-    Ok(())
+    let Some(position) = position else { return Ok(Some(ID_FIELD.to_owned())) };
+    let same = |name: &str, values: &Values| {
+        answer.column(name).is_some_and(|found| values.same_value(0, found, position))
+    };
+    let columns = config.dataset.batch(row, 1)?.columns;
+    Ok(columns.into_iter().find(|column| !same(&column.name, &column.values)).map(|column| column.name))
 }

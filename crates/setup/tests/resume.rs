@@ -45,6 +45,33 @@ async fn a_setup_that_ended_between_its_partitions_is_completed() {
 }
 
 #[tokio::test]
+async fn rows_spread_over_fewer_partitions_are_not_spread_over_more_by_resume() {
+    for (there, mended) in
+        [(Some(3), "--resume with --partitions 3"), (None, "--resume without --partitions")]
+    {
+        let uri = sandbox().await;
+        let admin = admin(&uri, Transport::Grpc).await;
+        let wanted = SetupConfig { partitions: Some(5), resume: true, ..config(&uri, Transport::Grpc) };
+        // As a setup that is killed while it inserts leaves it: without an index.
+        let schema = wanted.dataset.schema(wanted.rows);
+        admin.create_collection("c", &schema, wanted.consistency, None).await.unwrap();
+        for partition in 0..there.unwrap_or(0) {
+            admin.create_partition("c", &format!("part_{partition}")).await.unwrap();
+        }
+        admin.insert("c", &wanted.dataset.batch(0, 500).unwrap()).await.unwrap();
+        for config in [wanted.clone(), SetupConfig { resume: false, ..wanted.clone() }] {
+            let error = run(&admin, &config).await.0.unwrap_err();
+            assert!(matches!(error, SetupError::Different { .. }), "{error:?}");
+            assert!(error.to_string().contains(mended), "{error}");
+        }
+        let described = admin.describe_collection("c").await.unwrap();
+        assert_eq!(described.partitions, Some(1 + there.unwrap_or(0)), "it is as it was");
+        let (report, _) = run(&admin, &SetupConfig { partitions: there, ..wanted }).await;
+        assert_eq!(report.unwrap().outcome, Outcome::Resumed);
+    }
+}
+
+#[tokio::test]
 async fn rows_that_are_there_three_times_are_there_once_in_the_end() {
     let uri = sandbox().await;
     let admin = admin(&uri, Transport::Grpc).await;

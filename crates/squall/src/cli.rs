@@ -45,7 +45,7 @@ fn setup() -> Command {
             "Fill a collection: create, insert, index, load, settle, verify.\n\n\
              A collection that is already what you ask for is left as it is. Any other collection of that \
              name is left alone, too, unless --drop-existing is given. Before anything is dropped or sent, an empty \
-             collection NAME_squall_probe is made and dropped, so that what the server refuses costs nothing.",
+             collection NAME_squall_probe_… is made and dropped, so that what the server refuses costs nothing.",
         )
         .args(settings(keys::Command::Setup))
         .args(files())

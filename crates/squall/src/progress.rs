@@ -1,5 +1,6 @@
 //! Draws the events of setup: bars in a terminal, plain lines in a log.
 
+use std::collections::HashMap;
 use std::io::IsTerminal;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
@@ -28,7 +29,7 @@ pub(crate) fn draw(events: &Receiver<Event>) {
             }
             Event::Waiting { reason } => {
                 bar.set_message(format!("waiting: {reason}"));
-                if let Some(line) = waiting.line(&reason, terminal) {
+                if let Some(line) = (!terminal).then(|| waiting.line(&reason, Instant::now())).flatten() {
                     eprintln!("  {line}");
                 }
             }
@@ -68,26 +69,24 @@ fn dropping_line(collection: &str, rows: Option<u64>, counted: bool) -> String {
     format!("dropping collection {collection}{rows}")
 }
 
-/// What a log file is told of a server that is away: the reason, and again when it is another one or
-/// half a minute has gone by.
+/// What a log file is told of a server that is away: each reason at once, and again after half a minute.
 #[derive(Default)]
 struct Waiting {
-    told: Option<(String, Instant)>,
+    told: HashMap<String, Instant>,
 }
 
 impl Waiting {
-    fn line(&mut self, reason: &str, terminal: bool) -> Option<String> {
-        let old = self.told.as_ref().is_some_and(|(_, at)| at.elapsed() < WAITING_EVERY);
-        if terminal || old {
+    fn line(&mut self, reason: &str, now: Instant) -> Option<String> {
+        if self.told.get(reason).is_some_and(|told| now - *told < WAITING_EVERY) {
             return None;
         }
-        self.told = Some((reason.to_owned(), Instant::now()));
+        self.told.insert(reason.to_owned(), now);
         Some(format!("waiting: {reason}"))
     }
 
     /// Whether waiting was told of.
     fn over(&mut self) -> bool {
-        self.told.take().is_some()
+        !std::mem::take(&mut self.told).is_empty()
     }
 }
 
@@ -163,6 +162,20 @@ mod tests {
         assert_eq!(dropping_line("c", Some(1_050), true), "dropping collection c and its 1050 rows");
         assert_eq!(dropping_line("c", Some(0), false), "dropping collection c and its 0 flushed rows");
         assert_eq!(dropping_line("c", None, false), "dropping collection c");
+    }
+
+    #[test]
+    fn a_reason_to_wait_is_told_at_once_and_again_after_half_a_minute() {
+        let (mut waiting, start) = (Waiting::default(), Instant::now());
+        let mut told =
+            |reason: &str, after: u64| waiting.line(reason, start + Duration::from_secs(after)).is_some();
+        assert!(told("refused", 0));
+        assert!(!told("refused", 1), "it was told");
+        assert!(told("not ready", 2), "another reason");
+        assert!(!told("refused", 3), "they take turns");
+        assert!(told("refused", 31) && !told("not ready", 31));
+        assert!(waiting.over() && !waiting.over());
+        assert!(waiting.line("refused", start).is_some(), "a new time of waiting");
     }
 
     #[test]

@@ -23,3 +23,4 @@ mod shards;
 mod stalls;
 mod starved;
 mod support;
+mod vector_files;

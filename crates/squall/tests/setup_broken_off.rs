@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use squall_core::batch::Values;
 use squall_core::dataset::{Dataset, ID_FIELD};
-use squall_core::schema::{Consistency, Transport};
-use squall_milvus::Endpoint;
-use squall_milvus::admin::Admin;
+use squall_core::schema::Consistency;
 
-use crate::support::{Done, OwnMilvus, SandboxProcess, Workplace, kills, moments, real_part};
+use crate::support::{
+    OwnMilvus, RunProcess, SandboxProcess, Workplace, drop_collection, kills, moments, real_part, with_admin,
+};
 
 const DIMENSION: u32 = 16;
 
@@ -18,15 +18,13 @@ const DIMENSION: u32 = 16;
 fn assert_each_row_once(uri: &str, collection: &str, rows: u64, when: &str) {
     const TOGETHER: u64 = 2_000;
 
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let endpoint = Endpoint::new(uri, None, None).unwrap();
-        let admin = Admin::connect(&endpoint, Transport::Grpc).await.unwrap();
+    with_admin(uri, async |admin| {
         // A count sees a key's every row, a query one of them.
         let found = admin.count(collection, None, Consistency::Strong).await.unwrap();
         assert_eq!(found, rows, "{when}: rows");
         let probe = format!("{collection}_squall_probe");
-        assert!(!admin.has_collection(&probe).await.unwrap(), "{when}: {probe} is left");
+        let all = admin.collections().await.unwrap();
+        assert_eq!(all.iter().find(|name| name.starts_with(&probe)), None, "{when}: it is left");
         let dataset = Dataset::reference(42, DIMENSION).unwrap();
         let fields: Vec<String> = dataset.schema(rows).fields.into_iter().map(|field| field.name).collect();
         for first in (0..rows).step_by(TOGETHER as usize) {
@@ -95,15 +93,6 @@ fn survives_kills(uri: &str, rows: u64, insert_rate: u64, kills: u32) {
     drop_collection(uri, &collection);
 }
 
-fn drop_collection(uri: &str, collection: &str) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let endpoint = Endpoint::new(uri, None, None).unwrap();
-        let admin = Admin::connect(&endpoint, Transport::Grpc).await.unwrap();
-        admin.drop_collection(collection).await.unwrap();
-    });
-}
-
 #[test]
 fn a_killed_setup_is_resumed_on_the_sandbox() {
     let sandbox = SandboxProcess::start(&[]);
@@ -129,29 +118,21 @@ fn setup_waits_for_a_milvus_that_is_restarted() {
     let (uri, rows) = (milvus.uri.clone(), 20_000);
     let line = format!(
         "setup --uri {uri} --collection-name restarted --num-vectors {rows} --dimension {DIMENSION} \
-         --batch-size 250 --insert-rate 2000 --index FLAT --settle 0s --ground-truth 0"
+         --batch-size 250 --insert-rate 1000 --index FLAT --settle 0s --ground-truth 0 --format json"
     );
-    let setup =
-        place.squall(line.split_whitespace()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    wait_for_collection(&uri, "restarted");
-    // Inserting takes ten seconds: this is in the middle of it.
-    std::thread::sleep(Duration::from_secs(3));
+    let setup = RunProcess::start(place.squall(line.split_whitespace()));
+    // Progress is told after ten of twenty seconds.
+    let progress = format!(" of {rows}, ");
+    setup.wait_for_a_line(|line| line.starts_with("  insert ") && line.contains(&progress));
     milvus.stop();
     std::thread::sleep(Duration::from_secs(10));
     milvus.start_again();
-    Done::from(setup.wait_with_output().unwrap()).expect(0);
+    let done = setup.done().expect(0);
+    assert!(done.json()["retries"].as_u64() > Some(0), "{}", done.stdout);
+    assert!(
+        done.stderr.contains("  waiting: ") && done.stderr.contains("  it works again"),
+        "{}",
+        done.stderr
+    );
     assert_each_row_once(&uri, "restarted", rows, "after the restart");
-}
-
-fn wait_for_collection(uri: &str, collection: &str) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let endpoint = Endpoint::new(uri, None, None).unwrap();
-        let admin = Admin::connect(&endpoint, Transport::Grpc).await.unwrap();
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while !admin.has_collection(collection).await.unwrap() {
-            assert!(Instant::now() < deadline, "setup makes no collection");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    });
 }

@@ -1,19 +1,9 @@
 //! What options of setup ask for is what is there afterwards; what setup says of it.
 
-use squall_core::schema::{Consistency, Transport};
-use squall_milvus::Endpoint;
-use squall_milvus::admin::Admin;
+use squall_core::schema::Consistency;
 
-use crate::setup_refused::{npy, some_value};
-use crate::support::{SandboxProcess, Workplace, real_part};
-
-fn with_admin<T>(uri: &str, work: impl AsyncFnOnce(Admin) -> T) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let endpoint = Endpoint::new(uri, None, None).unwrap();
-        work(Admin::connect(&endpoint, Transport::Grpc).await.unwrap()).await
-    })
-}
+use crate::support::{SandboxProcess, Workplace, real_part, with_admin};
+use crate::vector_files::{npy, some_vectors};
 
 #[test]
 fn what_is_dropped_is_said_with_its_rows() {
@@ -30,7 +20,7 @@ fn what_is_dropped_is_said_with_its_rows() {
 fn a_file_is_looked_through_only_when_its_rows_are_to_be_sent() {
     let place = Workplace::new();
     let sandbox = SandboxProcess::start(&[]);
-    npy(&place.path().join("rows.npy"), 300, 4, some_value);
+    std::fs::write(place.path().join("rows.npy"), npy(&some_vectors(300, 4))).unwrap();
     let setup = format!("setup --uri {} --dataset file:rows.npy --settle 0s --format json", sandbox.uri);
     let phases = |report: &serde_json::Value| -> Vec<String> {
         let phases = report["phases"].as_array().unwrap().iter();

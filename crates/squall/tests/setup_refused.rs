@@ -2,99 +2,70 @@
 
 use std::path::{Path, PathBuf};
 
-use squall_core::schema::Transport;
-use squall_milvus::Endpoint;
-use squall_milvus::admin::Admin;
+use crate::support::{
+    SandboxProcess, SmallDisk, Workplace, drop_collection, has_collection, python, real_part, skipped,
+    with_admin, with_admin_as,
+};
+use crate::vector_files::{npy, some_vectors, vector_lists, write_parquet};
 
-use crate::support::{SandboxProcess, SmallDisk, Workplace, python, real_part, skipped};
-
-/// A `.npy` file (NumPy's format 1.0) of float32 vectors.
-pub(crate) fn npy(path: &Path, rows: usize, dimension: usize, value: impl Fn(usize, usize) -> f32) {
-    let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {dimension}), }}");
-    // Magic, version, length and header together are a multiple of 64 long and end with a line.
-    while (10 + header.len() + 1) % 64 != 0 {
-        header.push(' ');
-    }
-    header.push('\n');
-    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
-    bytes.extend(u16::try_from(header.len()).unwrap().to_le_bytes());
-    bytes.extend(header.as_bytes());
-    for row in 0..rows {
-        bytes.extend((0..dimension).flat_map(|component| value(row, component).to_le_bytes()));
-    }
-    std::fs::write(path, bytes).unwrap();
-}
-
-pub(crate) fn some_value(row: usize, component: usize) -> f32 {
-    (row * 31 + component * 7) as f32 % 13.0 + 1.0
-}
-
-fn has_collection(uri: &str, token: Option<&str>, collection: &str) -> bool {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let endpoint = Endpoint::new(uri, token.map(str::to_owned), None).unwrap();
-        let admin = Admin::connect(&endpoint, Transport::Grpc).await.unwrap();
-        admin.has_collection(collection).await.unwrap()
-    })
-}
-
-fn drop_collection(uri: &str, token: Option<&str>, collection: &str) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let endpoint = Endpoint::new(uri, token.map(str::to_owned), None).unwrap();
-        let admin = Admin::connect(&endpoint, Transport::Grpc).await.unwrap();
-        admin.drop_collection(collection).await.unwrap();
-    });
-}
-
-/// The files of the table, each with the exit code (a wrong setting, or something found while rows were
-/// read) and words that setup must say of it. What needs Python is left out
-/// where there is none.
-fn bad_files(directory: &Path, interpreter: Option<&str>) -> Vec<(PathBuf, i32, Vec<&'static str>)> {
+/// Bad files, each with the exit code (a wrong setting, or something found while rows were read) and words
+/// that setup must say of it.
+fn bad_files(directory: &Path) -> Vec<(PathBuf, i32, Vec<&'static str>)> {
     let file = |name: &str| directory.join(name);
     std::fs::write(file("notes.txt"), "no vectors here").unwrap();
     std::fs::write(file("notes.npy"), "no vectors here").unwrap();
-    npy(&file("nan.npy"), 80_000, 4, |row, component| {
-        if (row, component) == (71_233, 2) { f32::NAN } else { some_value(row, component) }
-    });
-    npy(&file("short.npy"), 100, 4, some_value);
-    let bytes = std::fs::read(file("short.npy")).unwrap();
+    let mut nan = some_vectors(80_000, 4);
+    nan[71_233][2] = f32::NAN;
+    std::fs::write(file("nan.npy"), npy(&nan)).unwrap();
+    let bytes = npy(&some_vectors(100, 4));
     std::fs::write(file("short.npy"), &bytes[..bytes.len() - 100]).unwrap();
-    let mut bad = vec![
+    let mut vectors = some_vectors(1_000, 8);
+    write_parquet(&file("truncated.parquet"), vec![("emb", vector_lists(&vectors))]);
+    let bytes = std::fs::read(file("truncated.parquet")).unwrap();
+    std::fs::write(file("truncated.parquet"), &bytes[..bytes.len() / 2]).unwrap();
+    vectors[700].pop();
+    write_parquet(&file("mixed.parquet"), vec![("emb", vector_lists(&vectors))]);
+    vec![
         (file("nowhere.npy"), 2, vec!["nowhere.npy"]),
         (file("notes.txt"), 2, vec!["notes.txt", ".parquet"]),
         (file("notes.npy"), 2, vec!["notes.npy"]),
         (file("nan.npy"), 1, vec!["nan.npy", "71233"]),
         (file("short.npy"), 2, vec!["short.npy"]),
-    ];
-    if let Some(interpreter) = interpreter {
-        python(interpreter, "bad_parquet.py", &[directory.to_str().unwrap()]);
-        bad.push((file("truncated.parquet"), 2, vec!["truncated.parquet"]));
-        bad.push((file("mixed.parquet"), 1, vec!["mixed.parquet", "row 700"]));
-    }
-    bad
+        (file("truncated.parquet"), 2, vec!["truncated.parquet"]),
+        (file("mixed.parquet"), 1, vec!["mixed.parquet", "row 700"]),
+    ]
 }
 
 #[test]
 fn a_bad_file_is_refused_and_what_is_there_stays() {
-    let name = "a_bad_file_is_refused_and_what_is_there_stays";
-    let interpreter = real_part("SQUALL_TEST_PYTHON", name);
     let place = Workplace::new();
     let sandbox = SandboxProcess::start(&[]);
     let uri = &sandbox.uri;
     let kept =
         format!("setup --uri {uri} --num-vectors 300 --dimension 16 --settle 0s --collection-name kept");
     place.line(&kept).expect(0);
-    for (path, code, words) in bad_files(place.path(), interpreter.as_deref()) {
+    for (path, code, words) in bad_files(place.path()) {
         let dataset = format!("--dataset file:{}", path.display());
         let refused = |line: &str| {
             place.line(line).expect(code).says(&words);
         };
         refused(&format!("setup --uri {uri} --settle 0s --collection-name new {dataset}"));
-        assert!(!has_collection(uri, None, "new"), "{} leaves a collection behind", path.display());
+        assert!(!has_collection(uri, "new"), "{} leaves a collection behind", path.display());
         refused(&format!("setup --uri {uri} --settle 0s --collection-name kept --drop-existing {dataset}"));
         let done = place.line(&kept).expect(0);
         assert!(done.stderr.contains("already there"), "{}: {}", path.display(), done.stderr);
+    }
+}
+
+#[test]
+fn a_database_that_is_not_there_is_named_as_what_is_missing() {
+    let place = Workplace::new();
+    let sandbox = SandboxProcess::start(&[]);
+    let uri = &sandbox.uri;
+    for more in ["", "--drop-existing", "--resume"] {
+        let line = format!("setup --uri {uri} --num-vectors 300 --dimension 16 --database nosuch {more}");
+        let done = place.line(&line).expect(1).says(&["no such database", "nosuch", "--database"]);
+        assert!(!done.stderr.contains("squall_probe"), "{}", done.stderr);
     }
 }
 
@@ -109,7 +80,7 @@ fn no_space_for_truth_is_found_before_anything_is_made() {
     let uri = &sandbox.uri;
     let setup = format!("setup --uri {uri} --num-vectors 3000 --dimension 16 --settle 0s");
     place.line(&setup).expect(1).says(&["data/truth", "--data"]);
-    assert!(!has_collection(uri, None, "load_test_collection"));
+    assert!(!has_collection(uri, "load_test_collection"));
     place.line(&format!("{setup} --ground-truth 0")).expect(0);
 }
 
@@ -129,7 +100,9 @@ fn no_right_to_create_is_one_sentence() {
     let done = done.expect(1);
     assert!(!done.stderr.contains("Passw0rd"), "{}", done.stderr);
     done.says(&["permission"]);
-    assert!(!has_collection(&uri, Some("root:Milvus"), &user));
+    let made =
+        with_admin_as(&uri, Some("root:Milvus"), async |admin| admin.has_collection(&user).await.unwrap());
+    assert!(!made);
 }
 
 #[test]
@@ -150,7 +123,7 @@ fn no_right_to_create_costs_nothing_that_is_there() {
     let refused = setup(&format!("{user}:Passw0rd"), "--drop-existing --seed 7");
     let kept = setup("root:Milvus", "");
     python(&interpreter, "make_user.py", &[&uri, &user]);
-    drop_collection(&uri, Some("root:Milvus"), &user);
+    with_admin_as(&uri, Some("root:Milvus"), async |admin| admin.drop_collection(&user).await.unwrap());
     refused.expect(1).says(&["permission", "nothing was made or dropped"]);
     assert!(kept.expect(0).stderr.contains("already there"));
 }
@@ -177,11 +150,14 @@ fn what_milvus_2_3_5_refuses_costs_nothing_that_is_there() {
         ("--index GPU_IVF_FLAT", "none of the 2000 rows"),
     ] {
         let done = place.line(&format!("{setup} --seed 7 --drop-existing {option}"));
-        assert!(!has_collection(&uri, None, &format!("{collection}_squall_probe")), "{option}");
+        let probe = format!("{collection}_squall_probe");
+        let all = with_admin(&uri, async |admin| admin.collections().await.unwrap());
+        let left = all.into_iter().find(|name| name.starts_with(&probe));
+        assert_eq!(left, None, "{option}");
         said.push((done, words));
     }
     let kept = place.line(&setup);
-    drop_collection(&uri, None, &collection);
+    drop_collection(&uri, &collection);
     for (done, words) in said {
         done.expect(1).says(&[words, "nothing was made or dropped"]);
     }
@@ -199,6 +175,6 @@ fn what_milvus_2_3_5_lacks_is_refused_before_anything_is_made() {
     );
     for (option, word) in [("--vector-type float16", "float16"), ("--index GPU_CAGRA", "GPU_CAGRA")] {
         place.line(&format!("{setup} {option}")).expect(1).says(&[word, "2.3.5"]);
-        assert!(!has_collection(&uri, None, &collection), "{option} leaves a collection behind");
+        assert!(!has_collection(&uri, &collection), "{option} leaves a collection behind");
     }
 }

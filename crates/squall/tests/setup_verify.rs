@@ -3,23 +3,13 @@
 use std::process::Command;
 
 use serde_json::Value;
-use squall_core::schema::{Consistency, Transport};
-use squall_milvus::Endpoint;
-use squall_milvus::admin::Admin;
+use squall_core::schema::Consistency;
 
-use crate::support::{SandboxProcess, Workplace, real_part};
+use crate::support::{SandboxProcess, Workplace, real_part, with_admin};
 
 fn check<'a>(report: &'a Value, name: &str) -> &'a Value {
     let checks = report["checks"].as_array().unwrap();
     checks.iter().find(|check| check["name"] == name).unwrap_or_else(|| panic!("{name} in {report}"))
-}
-
-fn with_admin<T>(uri: &str, work: impl AsyncFnOnce(Admin) -> T) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let endpoint = Endpoint::new(uri, None, None).unwrap();
-        work(Admin::connect(&endpoint, Transport::Grpc).await.unwrap()).await
-    })
 }
 
 #[test]

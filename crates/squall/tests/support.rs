@@ -12,6 +12,9 @@ use arrow_array::types::{Int32Type, Int64Type, UInt64Type};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::Value;
+use squall_core::schema::Transport;
+use squall_milvus::Endpoint;
+use squall_milvus::admin::Admin;
 use tempfile::TempDir;
 
 /// The program in an empty directory of its own, with nothing of this process's configuration.
@@ -381,39 +384,43 @@ pub(crate) fn undisturbed<T>(
     can_be_judged(summary(&found), test).then_some(found)
 }
 
-/// A run in a process of its own whose stderr is collected.
+/// A run, or another command, in a process of its own whose stderr is collected.
 pub(crate) struct RunProcess {
     child: Child,
     reader: std::thread::JoinHandle<String>,
-    started: std::sync::mpsc::Receiver<()>,
+    lines: std::sync::mpsc::Receiver<String>,
 }
 
 impl RunProcess {
-    /// Starts `command`, which is to be a `squall run`.
+    /// Starts `command`.
     pub(crate) fn start(mut command: Command) -> Self {
         let mut child =
             command.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the program starts");
         let stderr = BufReader::new(child.stderr.take().expect("it is piped"));
-        let (start, started) = std::sync::mpsc::channel();
+        let (tell, lines) = std::sync::mpsc::channel();
         let reader = std::thread::spawn(move || {
             let mut text = String::new();
             for line in stderr.lines().map_while(Result::ok) {
-                if line.starts_with("run ") {
-                    // Whoever does not wait for it has dropped the other end.
-                    let _ = start.send(());
-                }
                 text.push_str(&line);
                 text.push('\n');
+                // Whoever waits for no line has dropped the other end.
+                let _ = tell.send(line);
             }
             text
         });
-        Self { child, reader, started }
+        Self { child, reader, lines }
     }
 
     /// Waits until the load has begun.
     #[track_caller]
     pub(crate) fn wait_for_the_load(&self) {
-        self.started.recv().expect("the load begins");
+        self.wait_for_a_line(|line| line.starts_with("run "));
+    }
+
+    /// Waits until it has said such a line.
+    #[track_caller]
+    pub(crate) fn wait_for_a_line(&self, is_it: impl Fn(&str) -> bool) {
+        assert!(self.lines.iter().any(|line| is_it(&line)), "it ended without having said so");
     }
 
     /// SIGKILL; the moment on CLOCK_MONOTONIC at which it was not dead yet.
@@ -503,6 +510,28 @@ pub(crate) fn real_part(variable: &str, test: &str) -> Option<String> {
         std::env::var(format!("{variable}_MISSING")).unwrap_or_else(|_| format!("{variable} is not set"));
     skipped(test, &reason);
     None
+}
+
+/// Asks a server, over gRPC.
+pub(crate) fn with_admin<T>(uri: &str, work: impl AsyncFnOnce(Admin) -> T) -> T {
+    with_admin_as(uri, None, work)
+}
+
+/// The same as the user whom `token` names.
+pub(crate) fn with_admin_as<T>(uri: &str, token: Option<&str>, work: impl AsyncFnOnce(Admin) -> T) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let endpoint = Endpoint::new(uri, token.map(str::to_owned), None).unwrap();
+        work(Admin::connect(&endpoint, Transport::Grpc).await.unwrap()).await
+    })
+}
+
+pub(crate) fn has_collection(uri: &str, collection: &str) -> bool {
+    with_admin(uri, async |admin| admin.has_collection(collection).await.unwrap())
+}
+
+pub(crate) fn drop_collection(uri: &str, collection: &str) {
+    with_admin(uri, async |admin| admin.drop_collection(collection).await.unwrap());
 }
 
 /// Runs a Python script of this directory and gives back what it printed, as JSON.

@@ -15,11 +15,13 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
+use parquet::file::reader::{FileReader, SerializedFileReader};
 
 use super::{Answer, Origin, Truth, TruthKey};
 use crate::parquet_metadata::check_places;
 use crate::run_dir::{RunDirError, write_aside};
-use crate::workload::QueryKind;
+use crate::schema::Metric;
+use crate::workload::{QueryKind, Workload};
 
 /// Name of the metadata entry that holds the key as JSON.
 pub const KEY: &str = "squall.truth";
@@ -93,6 +95,34 @@ impl Truth {
             Err(reason) => Err(TruthError::Damaged { path, reason }),
         }
     }
+
+    /// Reads the truth of these queries with the most neighbours from under `data`, where there is one: how
+    /// many `setup` was asked for need not be known, since each file says what it is the truth of.
+    ///
+    /// # Errors
+    /// As [`Truth::read`].
+    pub fn find(
+        data: &Path,
+        dataset: &str,
+        rows: u64,
+        metric: Metric,
+        workload: &Workload,
+    ) -> Result<Option<Self>, TruthError> {
+        let Ok(directories) = fs::read_dir(data.join("truth")) else { return Ok(None) };
+        let key = directories
+            .filter_map(|entry| key_of(&entry.ok()?.path().join("truth.parquet")))
+            .filter(|key| *key == TruthKey::new(dataset, rows, metric, workload, key.k))
+            .max_by_key(|key| key.k);
+        key.map_or(Ok(None), |key| Self::read(data, &key))
+    }
+}
+
+/// What a file says that it is the truth of; `None` where it says nothing that can be read.
+fn key_of(path: &Path) -> Option<TruthKey> {
+    let reader = SerializedFileReader::new(File::open(path).ok()?).ok()?;
+    let entries = reader.metadata().file_metadata().key_value_metadata()?;
+    let text = entries.iter().find(|entry| entry.key == KEY)?.value.as_deref()?;
+    serde_json::from_str(text).ok()
 }
 
 /// Proves, before hours of work, that a truth of `answers` queries can be stored under `data`: writes as
@@ -267,8 +297,6 @@ fn read_batch(batch: &RecordBatch, answers: &mut Vec<Answer>) -> Result<(), Stri
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::Metric;
-    use crate::workload::Workload;
 
     fn key() -> TruthKey {
         TruthKey::new("reference-v1-seed42-dim8", 100, Metric::L2, &Workload::reference(7, 8), 3)
@@ -281,6 +309,22 @@ mod tests {
             Answer::new(QueryKind::Filtered, 3, Some(40), vec![], vec![], 0),
         ];
         Truth::new(key(), answers).unwrap()
+    }
+
+    #[test]
+    fn of_truths_of_the_same_queries_the_one_with_the_most_neighbours_is_found() {
+        let data = tempfile::tempdir().unwrap();
+        let workload = Workload::reference(7, 8);
+        let find = |rows| Truth::find(data.path(), &key().dataset, rows, Metric::L2, &workload).unwrap();
+        assert_eq!(find(100), None, "there is no directory");
+        truth().write(data.path()).unwrap();
+        let fewer = TruthKey { k: 2, ..key() };
+        let nearest = Answer::new(QueryKind::Common, 0, None, vec![9, 1], vec![0.0, 1.0], 100);
+        Truth::new(fewer, vec![nearest]).unwrap().write(data.path()).unwrap();
+        fs::create_dir(data.path().join("truth/other")).unwrap();
+        fs::write(data.path().join("truth/other/truth.parquet"), "no truth").unwrap();
+        assert_eq!(find(100), Some(truth()));
+        assert_eq!(find(99), None);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::schema::Metric;
 use crate::workload::{QueryKind, Workload};
 
 /// Version of the algorithm and of the file; a change of either is a new version.
-pub const TRUTH_VERSION: u32 = 1;
+pub const TRUTH_VERSION: u32 = 2;
 
 /// Truth exists for every hot query, every filtered pair and each rare query whose number is a
 /// multiple of this.

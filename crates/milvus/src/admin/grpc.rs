@@ -16,7 +16,7 @@ use squall_proto::milvus::milvus_service_client::MilvusServiceClient;
 use squall_proto::milvus::{
     CollectionRequest, CreateCollectionRequest, CreateIndexRequest, DeleteRequest, DescribeIndexRequest,
     Empty, FlushRequest, GetFlushStateRequest, KeyValue, LoadCollectionRequest, LoadProgressRequest,
-    PartitionRequest, QueryRequest, SearchRequest, Status,
+    PartitionRequest, QueryRequest, SearchRequest, ShowCollectionsRequest, Status,
 };
 use squall_proto::placeholder;
 
@@ -63,7 +63,7 @@ status_of! {
     BoolResponse, DescribeCollectionResponse, DescribeIndexResponse, FlushResponse, FlushStateResponse,
     HealthResponse, ListDatabasesResponse, LoadStateResponse, LoadingProgressResponse, MutationResult,
     PersistentSegmentInfoResponse, QueryResults, QuerySegmentInfoResponse, SearchResults,
-    StatisticsResponse, VersionResponse,
+    ShowCollectionsResponse, StatisticsResponse, VersionResponse,
 }
 
 impl Answered for Status {
@@ -82,13 +82,28 @@ impl Grpc {
         let operation = "tell its version";
         let mut client = grpc.client.clone();
         let answer = grpc.call(operation, "", deadlines.call, client.get_version(Empty {})).await;
+        let no_milvus = |protocol, reason| {
+            let source = ConnectError::Speech { protocol, reason };
+            Err(Error::Connect { uri: grpc.endpoint.uri(), source })
+        };
         grpc.version = match answer {
             Ok(answer) => Some(answer.version).filter(|version| !version.is_empty()),
-            Err(Error::Unsupported { .. }) => None,
+            // There may be a Milvus that does not tell; what has no collections either is none.
+            Err(Error::Unsupported { .. }) => match grpc.collections().await {
+                Ok(_) | Err(Error::Server { .. }) => None,
+                Err(Error::Unsupported { .. }) => {
+                    let reason = "it has neither GetVersion nor ShowCollections".to_owned();
+                    return no_milvus("Milvus' gRPC", reason);
+                }
+                Err(error) => return Err(error),
+            },
             // Something took the connection and hung up at the first call.
-            Err(Error::Lost { uri, reason, .. }) => {
-                let source = ConnectError::Speech { protocol: "gRPC", reason };
-                return Err(Error::Connect { uri, source });
+            Err(Error::Lost { reason, .. }) => return no_milvus("gRPC", reason),
+            // Its answer lacks what each of gRPC's has.
+            Err(Error::Server { message, .. })
+                if ["grpc-status", "protocol error"].iter().any(|words| message.contains(words)) =>
+            {
+                return no_milvus("gRPC", message);
             }
             Err(error) => return Err(error),
         };
@@ -271,6 +286,13 @@ impl Grpc {
             partition_key,
             partitions: u32::try_from(answer.num_partitions).ok().filter(|partitions| *partitions > 0),
         })
+    }
+
+    pub(super) async fn collections(&self) -> Result<Vec<String>, Error> {
+        let request = ShowCollectionsRequest { db_name: self.database(), ..Default::default() };
+        let mut client = self.client.clone();
+        let answer = client.show_collections(request);
+        Ok(self.call("list its collections", "", self.deadlines.call, answer).await?.collection_names)
     }
 
     pub(super) async fn drop_collection(&self, name: &str) -> Result<(), Error> {

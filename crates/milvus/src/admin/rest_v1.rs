@@ -89,6 +89,21 @@ impl RestV1 {
         })
     }
 
+    pub(super) async fn collections(&self) -> Result<Vec<String>, Error> {
+        let path = match self.web.endpoint.database() {
+            None => format!("{}/collections", v1::PREFIX),
+            Some(database) => {
+                let mut query = url::form_urlencoded::Serializer::new(String::new());
+                query.append_pair("dbName", database);
+                format!("{}/collections?{}", v1::PREFIX, query.finish())
+            }
+        };
+        let (operation, deadline) = ("list its collections", self.web.deadlines.call);
+        let call = Call { operation, collection: "", path: &path, deadline };
+        let names: Option<Vec<String>> = self.web.get(&call).await?;
+        Ok(names.unwrap_or_default())
+    }
+
     pub(super) async fn drop_collection(&self, name: &str) -> Result<(), Error> {
         let operation = format!("drop collection `{name}`");
         let body = v1::Collection { collection_name: name.to_owned(), db_name: self.web.database() };

@@ -151,6 +151,13 @@ impl RestV2 {
         })
     }
 
+    pub(super) async fn collections(&self) -> Result<Vec<String>, Error> {
+        let database = v2::Database { db_name: self.web.database() };
+        let names: Option<Vec<String>> =
+            self.ask("list its collections", "", "collections/list", &database).await?;
+        Ok(names.unwrap_or_default())
+    }
+
     pub(super) async fn drop_collection(&self, name: &str) -> Result<(), Error> {
         let operation = format!("drop collection `{name}`");
         self.ask::<Nothing>(&operation, name, "collections/drop", &self.collection(name)).await?;

@@ -21,6 +21,9 @@ const DEFAULT_DATABASE: &str = "default";
 /// Ids of collections are this far apart: partitions and indexes take the numbers between.
 const ID_STEP: i64 = 1 << 20;
 
+/// The most shards of a collection, as Milvus 2.3.5 is shipped (`proxy.maxShardNum`).
+const MOST_SHARDS: i32 = 16;
+
 /// All that a sandbox holds.
 pub(crate) struct Catalog {
     databases: RwLock<BTreeMap<String, Database>>,
@@ -113,6 +116,9 @@ impl Catalog {
         name: &str,
         definition: Definition,
     ) -> Result<Arc<Collection>, ServerError> {
+        if definition.shards_num > MOST_SHARDS {
+            return Err(bad(format!("maximum shards's number should be limited to {MOST_SHARDS}")));
+        }
         let mut databases = self.write();
         let database = in_use(database);
         let entry = databases.get_mut(database).ok_or_else(|| database_not_found(database))?;

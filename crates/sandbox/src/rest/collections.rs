@@ -43,8 +43,7 @@ impl Call {
             consistency_level: consistency.number(),
             shards_num: setting("shardsNum")
                 .and_then(Value::as_i64)
-                .and_then(|shards| shards.try_into().ok())
-                .unwrap_or(1),
+                .map_or(1, |shards| shards.clamp(1, i32::MAX.into()) as i32),
             properties: Vec::new(),
         };
         let collection = self.state.catalog.create_collection(&self.database, &name, definition)?;

@@ -250,7 +250,10 @@ async fn rows(
     }
     let rows: Vec<u64> = chosen.into_iter().collect();
     let looked_at = rows.len();
-    let wrong = read_rows(admin, config, &rows).await?;
+    let wrong = read_rows(config, &rows, async |filter, fields, limit| {
+        Ok(admin.query(&config.server.collection, filter, fields, limit).await?)
+    });
+    let wrong = wrong.await?;
     Ok(match wrong.first() {
         None => Ok(format!("{looked_at} random rows are as they should be, byte by byte")),
         Some((row, field)) if field == ID_FIELD => Err((

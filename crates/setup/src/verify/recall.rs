@@ -1,7 +1,7 @@
 //! What searches find of what they should, with the index as it is and no search parameters.
 
 use squall_core::dataset::{ID_FIELD, VECTOR_FIELD};
-use squall_core::truth::{Truth, TruthKey};
+use squall_core::truth::Truth;
 use squall_core::workload::{QueryKind, QueryVectors, Workload};
 use squall_milvus::admin::Admin;
 use squall_milvus::encode::SearchSpec;
@@ -68,14 +68,13 @@ pub(super) async fn recall(
     })
 }
 
+/// The stored truth, whatever setup would make by itself.
 fn stored(config: &SetupConfig) -> Result<Option<Truth>, SetupError> {
-    let Ok(k) = config.truth.neighbours else { return Ok(None) };
-    if k < u32::from(LIMIT) {
-        return Ok(None);
-    }
-    let key =
-        TruthKey::new(&config.dataset.id(), config.rows, config.index.metric, &config.truth.workload, k);
-    Ok(Truth::read(&config.truth.data, &key).map_err(GroundTruthError::from)?)
+    let workload = &config.truth.workload;
+    let truth =
+        Truth::find(&config.truth.data, &config.dataset.id(), config.rows, config.index.metric, workload);
+    let truth = truth.map_err(GroundTruthError::from)?;
+    Ok(truth.filter(|truth| truth.key().k >= u32::from(LIMIT)))
 }
 
 /// The truth of just the queries that are sent.
@@ -92,4 +91,34 @@ async fn made(config: &SetupConfig, cancel: &CancellationToken) -> Result<Truth,
         ground_truth(&dataset, rows, &workload, metric, u32::from(LIMIT), threads, &|_| {}, &cancel)
     });
     Ok(making.await.expect("making truth does not panic")?)
+}
+
+#[cfg(test)]
+mod tests {
+    use squall_core::truth::{Answer, TruthKey};
+
+    use super::*;
+    use crate::config::config;
+
+    #[test]
+    fn stored_truth_is_found_however_many_rows_and_neighbours_it_has() {
+        let data = tempfile::tempdir().unwrap();
+        let path = data.path().to_str().unwrap();
+        let config = config(&[("num-vectors", "3000000"), ("dimension", "8"), ("data", path)]).unwrap();
+        assert!(config.truth.neighbours.is_err(), "it would make none unasked");
+        assert_eq!(stored(&config).unwrap(), None);
+        for (k, found) in [(9, false), (50, true)] {
+            let key = TruthKey::new(
+                &config.dataset.id(),
+                config.rows,
+                config.index.metric,
+                &config.truth.workload,
+                k,
+            );
+            let (ids, distances) = ((0..i64::from(k)).collect(), vec![1.0; k as usize]);
+            let answer = Answer::new(QueryKind::Common, 0, None, ids, distances, config.rows);
+            Truth::new(key, vec![answer]).unwrap().write(data.path()).unwrap();
+            assert_eq!(stored(&config).unwrap().is_some(), found, "{k} neighbours");
+        }
+    }
 }

@@ -150,13 +150,64 @@ fn closing_table(report: &SetupReport) -> String {
         }
         table.push('\n');
     }
-    table.push_str(&format!("  {:<8} {total:>9.1} s", "total"));
+    let mut troubles = Vec::new();
     if report.retries > 0 {
-        table.push_str(&format!("   {} times something was tried again", report.retries));
+        troubles.push(format!("{} times something was tried again", report.retries));
     }
     if report.uncertain_batches > 0 {
-        table.push_str(&format!(", {} batches had to be looked for", report.uncertain_batches));
+        troubles.push(format!("{} batches had to be looked for", report.uncertain_batches));
     }
+    if report.rows_mended > 0 {
+        let megabytes = report.bytes_mended as f64 / 1e6;
+        troubles.push(format!("{} rows that lacked were sent then, {megabytes:.1} MB", report.rows_mended));
+    }
+    let total = format!("  {:<8} {total:>9.1} s   {}", "total", troubles.join(", "));
+    table.push_str(total.trim_end());
     table.push('\n');
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use squall_setup::PhaseTime;
+
+    use super::*;
+
+    #[test]
+    fn the_closing_table_says_what_was_sent_at_first_and_what_to_mend() {
+        let report = SetupReport {
+            outcome: Outcome::Created,
+            uri: "http://127.0.0.1:19530".into(),
+            server_version: None,
+            collection: "c".into(),
+            dataset: "reference-v1-seed42-dim16".into(),
+            rows: 1_000,
+            dimension: 16,
+            index: "HNSW M=16, L2".into(),
+            phases: vec![PhaseTime { phase: Phase::Insert, seconds: 2.0 }],
+            rows_sent: 900,
+            bytes_sent: 90_000_000,
+            rows_mended: 0,
+            bytes_mended: 0,
+            retries: 0,
+            uncertain_batches: 0,
+            insert_rate: Some(450.0),
+            truth: TruthReport::None { reason: "--ground-truth 0".into() },
+        };
+        let last = |report: &SetupReport| closing_table(report).lines().last().unwrap().to_owned();
+        assert_eq!(last(&report), "  total          2.0 s");
+        let mended = SetupReport {
+            rows_mended: 100,
+            bytes_mended: 10_000_000,
+            retries: 3,
+            uncertain_batches: 2,
+            ..report
+        };
+        assert!(closing_table(&mended).contains("900 rows, 450 rows/s, 90.0 MB"));
+        assert_eq!(
+            last(&mended),
+            "  total          2.0 s   3 times something was tried again, 2 batches had to be looked for, \
+             100 rows that lacked were sent then, 10.0 MB"
+        );
+    }
 }

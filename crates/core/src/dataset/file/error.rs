@@ -139,6 +139,11 @@ impl std::fmt::Display for RowProblem {
                 f,
                 "has a vector of {found} components, the first row one of {expected}; all must have the same dimension"
             ),
+            // 64-bit floats of the file have become 32-bit ones.
+            RowProblem::NotFinite { component, value } if value.is_infinite() => write!(
+                f,
+                "has a value in component {component} of its vector that is infinite or more than float32 holds, which Milvus does not take; mend the row or leave it out"
+            ),
             RowProblem::NotFinite { component, value } => write!(
                 f,
                 "has the value {value} in component {component} of its vector, which Milvus does not take; mend the row or leave it out"

@@ -472,6 +472,8 @@ fn bad_files_are_told() {
     // Finite, and so long that its square is not in 32 bits.
     let mut huge = data.clone();
     huge[13][1] = 2e19;
+    let doubles: Vec<u8> =
+        (0..400_u32).flat_map(|i| if i == 83 { 1e300 } else { f64::from(i) + 1.0 }.to_le_bytes()).collect();
     let parquet = |name: &str, columns: Vec<(&str, ArrayRef)>| {
         let path = directory.path().join(name);
         write_parquet(&path, columns, 20);
@@ -510,6 +512,8 @@ fn bad_files_are_told() {
         ("cut.fbin", [head(50), floats(&data)[..1_000].to_vec()].concat(), "it is truncated"),
         ("wrong.u8bin", [head(50), floats(&data)].concat(), "another format"),
         ("tiny.fbin", vec![1, 2, 3], "shorter than its header"),
+        ("double.npy", npy("<f8", "(50, 8)", "False", &doubles), "row 10 of"),
+        ("double.npy", npy("<f8", "(50, 8)", "False", &doubles), "more than float32 holds"),
         ("zero.npy", npy("<f4", "(50, 8)", "False", &floats(&zero)), "row 7 of"),
         ("large.npy", npy("<f4", "(50, 8)", "False", &floats(&large)), "row 9 of"),
         ("huge.npy", npy("<f4", "(50, 8)", "False", &floats(&huge)), "row 13 of"),
