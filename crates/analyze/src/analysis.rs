@@ -317,6 +317,7 @@ fn summarize(
             state,
             work_key: record.work_key.clone(),
             dataset: record.collection.dataset.clone(),
+            rows: record.collection.dataset_rows.or(record.collection.rows),
             index: record.collection.index.clone(),
             server: ServerIdentity {
                 uri: record.server.uri.clone(),

@@ -232,6 +232,7 @@ fn whether_a_run_can_be_compared_is_known_before_it_is_made() {
     };
     assert_eq!(refused(Likeness { work_key: "x".into(), ..like.clone() }), [LikenessKey::WorkKey]);
     assert_eq!(refused(Likeness { dataset: None, ..like.clone() }), [LikenessKey::Dataset]);
+    assert_eq!(refused(Likeness { rows: Some(7), ..like.clone() }), [LikenessKey::Rows]);
     assert_eq!(refused(Likeness { index: Some("FLAT".into()), ..like.clone() }), [LikenessKey::Index]);
     assert_eq!(refused(Likeness { host_class: "Z80".into(), ..like.clone() }), [LikenessKey::HostClass]);
     let error = can_be_compared(base, &like, &rule("p99(unheard) > 5%")).unwrap_err();
@@ -281,6 +282,30 @@ fn unlike_runs_are_refused_with_their_differences() {
     let comparison = of(&runs, &[0], &[1], &both).unwrap();
     assert_eq!(comparison.unlike.len(), 2);
     assert!(text(&comparison).contains("Unlike, as allowed: index"));
+}
+
+#[test]
+fn collections_of_different_size_are_unlike() {
+    let runs = runs(&[named("a", 1, 8.0), named("b", 2, 8.0)]);
+    // The server's count is not what decides: it may count deleted rows.
+    change_record(&runs, 1, |record| record.collection.rows = Some(100_007));
+    of(&runs, &[0], &[1], &CompareOptions::default()).unwrap();
+    change_record(&runs, 1, |record| record.collection.dataset_rows = Some(1_000_000));
+    let error = of(&runs, &[0], &[1], &CompareOptions::default()).unwrap_err();
+    let CompareError::Unlike(differences) = &error else { panic!("{error}") };
+    assert_eq!(differences.iter().map(|found| found.key).collect::<Vec<_>>(), [LikenessKey::Rows]);
+    assert!(error.to_string().contains("rows: 100,000 (base), 1,000,000 (new)"), "{error}");
+    let allowed = CompareOptions { allowed: vec!["rows".parse().unwrap()], ..CompareOptions::default() };
+    let comparison = of(&runs, &[0], &[1], &allowed).unwrap();
+    assert!(text(&comparison).contains("Unlike, as allowed: rows: 100,000"), "{}", text(&comparison));
+
+    // A record of before the number was kept has the server's, or none.
+    change_record(&runs, 0, |record| record.collection.dataset_rows = None);
+    change_record(&runs, 1, |record| record.collection.dataset_rows = Some(100_000));
+    of(&runs, &[0], &[1], &CompareOptions::default()).unwrap();
+    change_record(&runs, 0, |record| record.collection.rows = None);
+    let error = of(&runs, &[0], &[1], &CompareOptions::default()).unwrap_err().to_string();
+    assert!(error.contains("rows: not known (base), 100,000 (new)"), "{error}");
 }
 
 #[test]

@@ -281,6 +281,20 @@ fn only_like_runs_are_joined_and_a_new_server_is_like() {
 }
 
 #[test]
+fn a_dataset_of_another_size_is_a_series_of_its_own() {
+    let history = History::new();
+    for run in 0..6 {
+        history.add(run, 1.0, |summary| {
+            summary.run.rows = [Some(100_000), Some(1_000_000), None][run / 2];
+        });
+    }
+    let trend = history.trend(&only(&["p99"]));
+    let rows: Vec<Option<u64>> = trend.series.iter().map(|series| series.rows).collect();
+    assert_eq!(rows, [None, Some(1_000_000), Some(100_000)]);
+    assert!(text(&trend).contains("dataset squall-1-42-768 of 1,000,000 rows, index "), "{}", text(&trend));
+}
+
+#[test]
 fn what_is_no_run_to_learn_from_is_named_and_left_out() {
     let history = History::new();
     history.add(0, 1.0, |_| {});

@@ -42,6 +42,9 @@ pub struct RunIdentity {
     pub work_key: String,
     /// Identity of the dataset, where known.
     pub dataset: Option<String>,
+    /// Rows of the collection, where known: of a dataset those that it was made with, else the server's count.
+    #[serde(default)]
+    pub rows: Option<u64>,
     /// The index, where known.
     pub index: Option<String>,
     /// The server's URI and version.

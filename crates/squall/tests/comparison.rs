@@ -80,6 +80,10 @@ fn a_run_ends_with_the_comparison_with_its_baseline() {
     let other = "--num-vectors 500 --dimension 16 --seed 7 --settle 0s --collection-name other";
     place.line(&format!("setup --uri {uri} {other}")).expect(0);
     again("--rate 60 --baseline main --collection-name other").expect(2).says(&["dataset: "]);
+    let larger = "--num-vectors 600 --dimension 16 --settle 0s --collection-name larger";
+    place.line(&format!("setup --uri {uri} {larger}")).expect(0);
+    let refused = again("--rate 60 --baseline main --collection-name larger").expect(2);
+    refused.says(&["would not be like its baseline", "rows: 500 (base), 600 (new)"]);
     again("--rate 60 --baseline main --fail-on p99(unheard)>5%").expect(2).says(&["`unheard`"]);
     assert_eq!(runs(&place), 1, "nothing was sent");
     let done = again("--rate 60 --baseline main --markdown run.md");

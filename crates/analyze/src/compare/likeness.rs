@@ -5,7 +5,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::Serialize;
+use squall_core::run_record::CollectionRecord;
 use squall_core::summary::RunIdentity;
+
+use crate::number::thousands;
 
 /// What runs must share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -13,8 +16,10 @@ use squall_core::summary::RunIdentity;
 pub enum LikenessKey {
     /// What was asked: [`squall_core::plan::Plan::work_key`].
     WorkKey,
-    /// The rows of the collection.
+    /// Which rows the collection has, as far as it has them.
     Dataset,
+    /// How many of the dataset's rows it has.
+    Rows,
     /// The index and its parameters.
     Index,
     /// Processor, cores and memory of the machine that made the load.
@@ -23,13 +28,14 @@ pub enum LikenessKey {
 
 impl LikenessKey {
     /// All.
-    pub const ALL: [Self; 4] = [Self::WorkKey, Self::Dataset, Self::Index, Self::HostClass];
+    pub const ALL: [Self; 5] = [Self::WorkKey, Self::Dataset, Self::Rows, Self::Index, Self::HostClass];
 
     /// Its name on the command line and in JSON.
     pub fn name(self) -> &'static str {
         match self {
             Self::WorkKey => "work_key",
             Self::Dataset => "dataset",
+            Self::Rows => "rows",
             Self::Index => "index",
             Self::HostClass => "host_class",
         }
@@ -44,6 +50,7 @@ impl LikenessKey {
         match self {
             Self::WorkKey => run.work_key.clone(),
             Self::Dataset => known(&run.dataset),
+            Self::Rows => known(&run.rows.map(thousands)),
             Self::Index => known(&run.index),
             Self::HostClass => run.host_class.clone(),
         }
@@ -55,8 +62,10 @@ impl LikenessKey {
 pub struct Likeness {
     /// What is asked.
     pub work_key: String,
-    /// The rows of the collection, where known.
+    /// Which rows the collection has, where known.
     pub dataset: Option<String>,
+    /// How many of the dataset's rows it has, where both are known.
+    pub rows: Option<u64>,
     /// The index and its parameters, where known.
     pub index: Option<String>,
     /// Processor, cores and memory of the machine that makes the load.
@@ -69,8 +78,20 @@ impl Likeness {
         Self {
             work_key: run.work_key.clone(),
             dataset: run.dataset.clone(),
+            rows: run.dataset.as_ref().and(run.rows),
             index: run.index.clone(),
             host_class: run.host_class.clone(),
+        }
+    }
+
+    /// That of a run which is yet to be made, on such a collection.
+    pub fn planned(work_key: String, collection: &CollectionRecord, host_class: String) -> Self {
+        Self {
+            work_key,
+            dataset: collection.dataset.clone(),
+            rows: collection.dataset.as_ref().and(collection.dataset_rows.or(collection.rows)),
+            index: collection.index.clone(),
+            host_class,
         }
     }
 }
@@ -82,7 +103,7 @@ impl FromStr for LikenessKey {
         let name = text.replace('-', "_");
         Self::ALL.into_iter().find(|key| key.name() == name).ok_or_else(|| {
             format!(
-                "`{text}` is not something that runs must share; use work_key, dataset, index or host_class"
+                "`{text}` is not something that runs must share; use work_key, dataset, rows, index or host_class"
             )
         })
     }

@@ -92,6 +92,7 @@ fn store(found: Found, options: &ImportOptions) -> Result<Imported, ImportError>
             work_key: format!("{}:{name}", found.tool),
             name,
             dataset: None,
+            rows: None,
             index: None,
             server: ServerIdentity { uri: String::new(), version: None, protocol: String::new() },
             host_class: "not known".to_owned(),

@@ -134,6 +134,8 @@ pub struct TrendSeries {
     pub work_key: String,
     /// What the runs share.
     pub dataset: Option<String>,
+    /// What the runs share: how many of the dataset's rows there are.
+    pub rows: Option<u64>,
     /// What the runs share.
     pub index: Option<String>,
     /// What the runs share.
@@ -297,6 +299,7 @@ fn make_series(
     TrendSeries {
         work_key: first.work_key.clone(),
         dataset: first.dataset.clone(),
+        rows: first.dataset.as_ref().and(first.rows),
         index: first.index.clone(),
         host_class: first.host_class.clone(),
         imported_from: first.imported_from.clone(),

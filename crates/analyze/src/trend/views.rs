@@ -1,7 +1,7 @@
 //! The history on a terminal.
 
 use super::{MetricChange, MetricSeries, Trend, TrendSeries};
-use crate::number::{DASH, fixed};
+use crate::number::{DASH, fixed, thousands};
 
 /// Runs that a sparkline shows at most: the latest.
 const SPARKS: usize = 60;
@@ -60,8 +60,9 @@ pub(super) fn subtitle(series: &TrendSeries) -> String {
     if let Some(tool) = &series.imported_from {
         return format!("work {}, imported from {tool}, aggregates without rows", series.work_key);
     }
+    let rows = series.rows.map_or_else(String::new, |rows| format!(" of {} rows", thousands(rows)));
     format!(
-        "work {}, dataset {}, index {}, host {}",
+        "work {}, dataset {}{rows}, index {}, host {}",
         series.work_key,
         known(&series.dataset),
         known(&series.index),

@@ -100,12 +100,7 @@ impl Baseline {
     /// Whether a run of that plan can be compared with it; whatever is the matter, it is wrong usage, for
     /// nothing was sent yet.
     pub(crate) fn check(&self, plan: &Plan, found: &Preflight) -> Result<(), Failure> {
-        let new = Likeness {
-            work_key: plan.work_key(),
-            dataset: found.collection.dataset.clone(),
-            index: found.collection.index.clone(),
-            host_class: squall_run::host_class(),
-        };
+        let new = Likeness::planned(plan.work_key(), &found.collection, squall_run::host_class());
         can_be_compared(&self.runs, &new, &self.rules).map_err(|error| match error {
             CompareError::Analyze(_) => error.into(),
             CompareError::Unlike(differences) => {
