@@ -187,6 +187,28 @@ fn a_likeness_that_nobody_knows_is_noted() {
 }
 
 #[test]
+fn collections_of_others_are_known_by_their_name_and_may_grow() {
+    let runs = runs(&[named("a", 1, 8.0), named("b", 2, 8.0)]);
+    for (run, rows) in [(0, 40_000), (1, 41_500)] {
+        change_record(&runs, run, |record| {
+            let collection = &mut record.collection;
+            (collection.dataset, collection.dataset_rows, collection.rows) = (None, None, Some(rows));
+        });
+    }
+    let comparison = of(&runs, &[0], &[1], &CompareOptions::default()).unwrap();
+    let rows = comparison.changed.iter().find(|found| found.what == "rows").unwrap();
+    assert_eq!((rows.base.as_str(), rows.new.as_str()), ("40,000", "41,500"));
+    assert!(text(&comparison).contains("Changed: rows: 40,000 → 41,500"), "{}", text(&comparison));
+
+    change_record(&runs, 1, |record| record.collection.name = "orders".into());
+    let error = of(&runs, &[0], &[1], &CompareOptions::default()).unwrap_err().to_string();
+    assert!(
+        error.contains("dataset: collection load_test_collection (base), collection orders (new)"),
+        "{error}"
+    );
+}
+
+#[test]
 fn the_shards_of_a_run_are_a_side() {
     let (data, whole_data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let simulation = Simulation { failures: 0.01, ..Simulation::default() };
@@ -232,6 +254,8 @@ fn whether_a_run_can_be_compared_is_known_before_it_is_made() {
     };
     assert_eq!(refused(Likeness { work_key: "x".into(), ..like.clone() }), [LikenessKey::WorkKey]);
     assert_eq!(refused(Likeness { dataset: None, ..like.clone() }), [LikenessKey::Dataset]);
+    let orders = Some("collection orders".to_owned());
+    assert_eq!(refused(Likeness { dataset: orders, ..like.clone() }), [LikenessKey::Dataset]);
     assert_eq!(refused(Likeness { rows: Some(7), ..like.clone() }), [LikenessKey::Rows]);
     assert_eq!(refused(Likeness { index: Some("FLAT".into()), ..like.clone() }), [LikenessKey::Index]);
     assert_eq!(refused(Likeness { host_class: "Z80".into(), ..like.clone() }), [LikenessKey::HostClass]);

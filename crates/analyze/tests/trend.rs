@@ -295,6 +295,33 @@ fn a_dataset_of_another_size_is_a_series_of_its_own() {
 }
 
 #[test]
+fn collections_of_others_are_series_by_their_name_and_may_grow() {
+    let history = History::new();
+    for run in 0..40 {
+        history.add(run, if run >= 30 { 1.3 } else { 1.0 + 1e-3 * (run % 3) as f64 }, |summary| {
+            summary.run.dataset = None;
+            summary.run.rows = Some(if run >= 29 { 80_000 } else { 40_000 });
+        });
+        history.add(run, 1.0, |summary| {
+            summary.run.id = format!("orders-{run}");
+            summary.run.dataset = None;
+            summary.run.collection = Some("orders".into());
+        });
+    }
+    let trend = history.trend(&only(&["p99"]));
+    let mut of: Vec<(Option<&str>, usize)> =
+        trend.series.iter().map(|series| (series.collection.as_deref(), series.runs.len())).collect();
+    of.sort_unstable();
+    assert_eq!(of, [(Some("load_test_collection"), 40), (Some("orders"), 40)]);
+    let said = text(&trend);
+    assert!(said.contains("collection orders (dataset not known), index "), "{said}");
+    assert!(said.contains("with it: rows 40,000 → 80,000 (1 run earlier)"), "{said}");
+    let written = trend.write(&history.reports()).unwrap();
+    let page = fs::read_to_string(written.html).unwrap();
+    assert!(page.contains("80,000") && page.contains(">rows<"), "{page}");
+}
+
+#[test]
 fn what_is_no_run_to_learn_from_is_named_and_left_out() {
     let history = History::new();
     history.add(0, 1.0, |_| {});

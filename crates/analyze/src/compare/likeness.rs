@@ -62,7 +62,7 @@ impl LikenessKey {
 pub struct Likeness {
     /// What is asked.
     pub work_key: String,
-    /// Which rows the collection has, where known.
+    /// Which rows the collection has; where nobody knows, the collection's name, which stands for them.
     pub dataset: Option<String>,
     /// How many of the dataset's rows it has, where both are known.
     pub rows: Option<u64>,
@@ -77,7 +77,7 @@ impl Likeness {
     pub fn of(run: &RunIdentity) -> Self {
         Self {
             work_key: run.work_key.clone(),
-            dataset: run.dataset.clone(),
+            dataset: dataset(run.dataset.as_ref(), run.collection.as_ref()),
             rows: run.dataset.as_ref().and(run.rows),
             index: run.index.clone(),
             host_class: run.host_class.clone(),
@@ -88,12 +88,18 @@ impl Likeness {
     pub fn planned(work_key: String, collection: &CollectionRecord, host_class: String) -> Self {
         Self {
             work_key,
-            dataset: collection.dataset.clone(),
+            dataset: dataset(collection.dataset.as_ref(), Some(&collection.name)),
             rows: collection.dataset.as_ref().and(collection.dataset_rows.or(collection.rows)),
             index: collection.index.clone(),
             host_class,
         }
     }
+}
+
+/// The dataset's identity. Collections of which none is known and that bear different names have nothing in
+/// common that could be compared.
+fn dataset(identity: Option<&String>, collection: Option<&String>) -> Option<String> {
+    identity.cloned().or_else(|| collection.map(|name| format!("collection {name}")))
 }
 
 impl FromStr for LikenessKey {
@@ -170,6 +176,11 @@ pub(crate) fn changes(base: &[&RunIdentity], new: &[&RunIdentity]) -> Vec<Change
             new: values(new, |run| known(run.server.version.as_ref())),
         },
     ];
+    if base.iter().chain(new).all(|run| run.dataset.is_none()) {
+        // A collection in use grows: that is worth knowing, and no reason to refuse.
+        let rows = |run: &RunIdentity| known(run.rows.map(thousands).as_ref());
+        all.push(Changed { what: "rows".to_owned(), base: values(base, rows), new: values(new, rows) });
+    }
     all.extend(labels.into_iter().map(|label| Changed {
         what: format!("label {label}"),
         base: values(base, |run| known(run.labels.get(label))),

@@ -91,12 +91,18 @@ pub(super) fn notes(comparison: &Comparison) -> Vec<String> {
     }
     let runs = || [&comparison.base, &comparison.new].into_iter().flat_map(|side| &side.runs);
     let unknown = |of: fn(&RunIdentity) -> bool| runs().all(of);
-    let both =
-        [("dataset", unknown(|run| run.dataset.is_none())), ("index", unknown(|run| run.index.is_none()))];
-    for (what, _) in both.into_iter().filter(|(_, unknown)| *unknown) {
-        notes.push(format!(
-            "The {what} is not known on either side, so that it was the same is taken for granted and not checked."
-        ));
+    if unknown(|run| run.dataset.is_none()) {
+        notes.push(
+            "The dataset is not known on either side: that the collection of that name held the same is taken for \
+             granted and not checked."
+                .to_owned(),
+        );
+    }
+    if unknown(|run| run.index.is_none()) {
+        notes.push(
+            "The index is not known on either side, so that it was the same is taken for granted and not checked."
+                .to_owned(),
+        );
     }
     for run in runs().filter(|run| run.state == squall_core::run_record::RunState::Interrupted) {
         notes.push(format!("{} was interrupted: only what it measured until then is compared.", run.id));

@@ -91,6 +91,7 @@ fn store(found: Found, options: &ImportOptions) -> Result<Imported, ImportError>
             state: RunState::Complete,
             work_key: format!("{}:{name}", found.tool),
             name,
+            collection: None,
             dataset: None,
             rows: None,
             index: None,

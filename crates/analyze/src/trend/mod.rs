@@ -24,6 +24,7 @@ use squall_core::summary::{RunIdentity, Summary, ValidityResult, Verdict};
 use squall_core::units::parse_duration;
 
 use crate::compare::LikenessKey;
+use crate::number::thousands;
 use crate::statistics::{Change, MARGIN, changes};
 
 pub use accepted::{Accepted, AcceptedError, accept};
@@ -87,6 +88,8 @@ pub struct TrendRun {
     pub started: DateTime<Utc>,
     /// The server's version.
     pub server_version: Option<String>,
+    /// Rows of the collection, where known.
+    pub rows: Option<u64>,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
 }
@@ -132,6 +135,9 @@ pub struct MetricSeries {
 pub struct TrendSeries {
     /// What the runs share.
     pub work_key: String,
+    /// What the runs share, where no dataset is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub collection: Option<String>,
     /// What the runs share.
     pub dataset: Option<String>,
     /// What the runs share: how many of the dataset's rows there are.
@@ -286,6 +292,7 @@ fn make_series(
             name: summary.run.name.clone(),
             started: summary.run.started,
             server_version: summary.run.server.version.clone(),
+            rows: summary.run.rows,
             labels: summary.run.labels.clone(),
         })
         .collect();
@@ -298,6 +305,7 @@ fn make_series(
     let first = &runs[0].1.run;
     TrendSeries {
         work_key: first.work_key.clone(),
+        collection: first.collection.clone().filter(|_| first.dataset.is_none()),
         dataset: first.dataset.clone(),
         rows: first.dataset.as_ref().and(first.rows),
         index: first.index.clone(),
@@ -389,20 +397,26 @@ fn what_changed(runs: &[TrendRun], at: usize) -> Vec<String> {
     let keys: BTreeSet<&String> = runs.iter().flat_map(|run| run.labels.keys()).collect();
     let version = changed_value(runs, at, |run| run.server_version.as_deref());
     let versions = version.map(|found| format!("server version {found}"));
+    let rows: Vec<Option<String>> = runs.iter().map(|run| run.rows.map(thousands)).collect();
+    let rows = changed(&rows.iter().map(Option::as_deref).collect::<Vec<_>>(), at);
+    let rows = rows.map(|found| format!("rows {found}"));
     let labels = keys.into_iter().filter_map(|key| {
         let found = changed_value(runs, at, |run| run.labels.get(key).map(String::as_str))?;
         Some(format!("{key} {found}"))
     });
-    versions.into_iter().chain(labels).collect()
+    versions.into_iter().chain(rows).chain(labels).collect()
 }
 
-/// `411 → 412`, with how far from `at` it was where it was not there.
 fn changed_value<'a>(
     runs: &'a [TrendRun],
     at: usize,
     of: impl Fn(&'a TrendRun) -> Option<&'a str>,
 ) -> Option<String> {
-    let values: Vec<Option<&str>> = runs.iter().map(of).collect();
+    changed(&runs.iter().map(of).collect::<Vec<_>>(), at)
+}
+
+/// `411 → 412`, with how far from `at` it was where it was not there.
+fn changed(values: &[Option<&str>], at: usize) -> Option<String> {
     let for_good = |place: &usize| {
         let (before, after) = values.split_at(*place);
         let (Some(last), Some(first)) = (before.last(), after.first()) else { return false };

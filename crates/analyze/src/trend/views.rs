@@ -61,13 +61,11 @@ pub(super) fn subtitle(series: &TrendSeries) -> String {
         return format!("work {}, imported from {tool}, aggregates without rows", series.work_key);
     }
     let rows = series.rows.map_or_else(String::new, |rows| format!(" of {} rows", thousands(rows)));
-    format!(
-        "work {}, dataset {}{rows}, index {}, host {}",
-        series.work_key,
-        known(&series.dataset),
-        known(&series.index),
-        series.host_class
-    )
+    let data = match &series.collection {
+        Some(name) => format!("collection {name} (dataset not known)"),
+        None => format!("dataset {}{rows}", known(&series.dataset)),
+    };
+    format!("work {}, {data}, index {}, host {}", series.work_key, known(&series.index), series.host_class)
 }
 
 /// The verdict in a sentence.
