@@ -9,12 +9,13 @@ use squall_analyze::{
     CompareError, CompareOptions, Comparison, Options, analyze, can_be_compared, compare_runs,
 };
 use squall_core::plan::Shard;
+use squall_core::row::Outcome;
 use squall_core::run_record::RunRecord;
 use tempfile::TempDir;
 
 use crate::pairs::{Counts, Experiment, Law, simulate};
 use crate::run;
-use crate::simulate::{Simulation, make, make_shard};
+use crate::simulate::{Simulation, make, make_altered, make_shard};
 
 /// Runs in directories of their own, so that they may share a name.
 struct Runs {
@@ -138,6 +139,62 @@ fn a_rule_of_which_nothing_is_known_is_no_pass() {
         (RuleOutcome::Unknown, false, false)
     );
     assert!(text(&back).contains("not known: the base does not have the figure"), "{}", text(&back));
+}
+
+#[test]
+fn slow_requests_that_fail_make_latency_no_better() {
+    let data = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let before = make(data[0].path(), &named("before", 1, 8.0)).unwrap();
+    // A server that gives up what it cannot answer in time.
+    let after = make_altered(data[1].path(), &named("after", 2, 8.0), |rows| {
+        for row in rows.iter_mut().filter(|row| row.done_ns - row.due_ns > 16_000_000) {
+            (row.outcome, row.code) = (Outcome::ServerError, Some(65_535));
+        }
+    });
+    let sides = [before.path().to_owned(), after.unwrap().path().to_owned()];
+    let compared = |rule: &str| compare_runs(&sides[..1], &sides[1..], &ruled(rule)).unwrap();
+    for rule in ["p99 > 5%", "p95 >= 5%", "p99(filtered) > 5%", "mean > 5%"] {
+        let found = &compared(rule).rules[0];
+        assert!(found.change.unwrap() < 0.0, "{found:?}");
+        assert_eq!((found.outcome, found.broken, found.by_failures), (RuleOutcome::Broken, true, true));
+    }
+    assert!(!compared("p50 > 60%").failed, "half of the requests are answered in time all the same");
+    let comparison = compared("p99 > 5%");
+    let p99 = figure(&comparison, "total", Quantity::P99);
+    assert_eq!((p99.word, p99.failures_hide), (Word::Unclear, true), "{p99:?}");
+    assert_eq!(comparison.verdict, Word::Regressed);
+    for said in [
+        "unclear: more requests fail, and how late those would have been is not known",
+        "Note: More requests fail than before",
+        "Rule: p99 > 5%: ✗ broken by failed requests, each of which counts as infinitely late",
+    ] {
+        assert!(text(&comparison).contains(said), "{said} in {}", text(&comparison));
+    }
+    let out = tempfile::tempdir().unwrap();
+    let page = fs::read_to_string(comparison.write(out.path(), None).unwrap().html).unwrap();
+    assert_eq!(page.matches("More requests fail than before").count(), 1);
+
+    // Back again the failures are gone, and nothing that was infinite is worse.
+    let back = compare_runs(&sides[1..], &sides[..1], &ruled("p99 > 5%")).unwrap();
+    assert!(!back.rules[0].by_failures, "{:?}", back.rules);
+}
+
+#[test]
+fn failures_that_move_a_percentile_break_its_rule() {
+    let data = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let simulation = Simulation { seconds: 60, ..named("run", 1, 8.0) };
+    let before = make(data[0].path(), &simulation).unwrap();
+    // 4 % without a pattern: P95 of all is then P99 of the answered.
+    let after = make_altered(data[1].path(), &simulation, |rows| {
+        for row in rows.iter_mut().filter(|row| row.seq % 25 == 7) {
+            (row.outcome, row.code) = (Outcome::ServerError, Some(65_535));
+        }
+    });
+    let sides = [before.path().to_owned(), after.unwrap().path().to_owned()];
+    let rule = |rule: &str| compare_runs(&sides[..1], &sides[1..], &ruled(rule)).unwrap().rules.remove(0);
+    let p95 = rule("p95 > 20%");
+    assert!(p95.broken && p95.by_failures && p95.change.unwrap().abs() < 10.0, "{p95:?}");
+    assert!(!rule("p50 > 20%").broken, "P50 is then P52 of the answered");
 }
 
 #[test]

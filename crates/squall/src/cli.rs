@@ -322,7 +322,7 @@ fn import() -> Command {
 fn fail_on() -> Arg {
     value("fail-on", "RULE")
         .action(ArgAction::Append)
-        .help("What makes a difference a failure, such as 'p99 > 5%' or 'qps(common) <= -3%'; one of which the rows say nothing counts as broken; may be repeated")
+        .help("What makes a difference a failure, such as 'p99 > 5%' or 'qps(common) <= -3%'; of a response time each failed request is infinitely late; a rule of which the rows say nothing counts as broken; may be repeated")
 }
 
 fn baseline() -> Command {
