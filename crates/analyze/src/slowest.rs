@@ -24,6 +24,8 @@ pub(crate) struct Slowest {
     pub(crate) moments: Moments,
     /// Share of their response time that they waited for a place in flight.
     pub(crate) backlog_share: f64,
+    /// Share of their response time by which the generator sent them late.
+    pub(crate) lag_share: f64,
 }
 
 impl Slowest {
@@ -33,7 +35,7 @@ impl Slowest {
         let slow = |row: Row<'_>| row.outcome().is_answered() && row.response_ns() >= threshold_ns;
         let mut classes = vec![(0, 0); frame.classes.len()];
         let mut filters: BTreeMap<u16, (u64, u64)> = BTreeMap::new();
-        let (mut backlog, mut response, mut rows) = (0.0, 0.0, 0);
+        let (mut backlog, mut lag, mut response, mut rows) = (0.0, 0.0, 0.0, 0);
         for row in frame.rows() {
             if !row.outcome().is_answered() || time.slice(row.due_ns()).is_none() {
                 continue;
@@ -46,12 +48,14 @@ impl Slowest {
             if slow > 0 {
                 rows += 1;
                 backlog += row.backlog_ns() as f64;
+                lag += row.lag_ns().unwrap_or(0) as f64;
                 response += row.response_ns() as f64;
             }
         }
         let by_filter = filters
             .into_iter()
             .filter_map(|(filter, (slow, all))| Some((filter_text(plan, filter)?, slow, all)));
+        let share = |part: f64| if response > 0.0 { part / response } else { 0.0 };
         Some(Self {
             rows,
             classes: frame
@@ -62,7 +66,8 @@ impl Slowest {
                 .collect(),
             filters: by_filter.collect(),
             moments: Moments::count(frame, time, slow),
-            backlog_share: if response > 0.0 { backlog / response } else { 0.0 },
+            backlog_share: share(backlog),
+            lag_share: share(lag),
         })
     }
 }
