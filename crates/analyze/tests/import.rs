@@ -143,6 +143,23 @@ fn what_k6_wrote_is_imported_with_exact_percentiles() {
 }
 
 #[test]
+fn of_a_call_of_grpc_k6_has_the_status_alone() {
+    let data = tempfile::tempdir().unwrap();
+    let line = |metric: &str, status: &str| {
+        format!("{metric},1760000000,5.5,,,,,,POST,search,,default,milvus,{status},,,http://m,,")
+    };
+    let imported = |metric: &str, name: &str| {
+        let statuses = ["0", "", "14", "4", "0", "8"].map(|status| line(metric, status));
+        let file = data.path().join(format!("{name}.csv"));
+        fs::write(&file, format!("{K6_HEADER}\n{}\n", statuses.join("\n"))).unwrap();
+        let totals = k6(&file, &options(&data)).unwrap().summary.totals;
+        (totals.requests, totals.failures)
+    };
+    assert_eq!(imported("grpc_req_duration", "grpc"), (6, 3));
+    assert_eq!(imported("http_req_duration", "http"), (6, 0), "HTTP's codes are no gRPC's");
+}
+
+#[test]
 fn times_of_k6_may_be_written_in_any_of_its_ways() {
     for time in
         ["1760000000", "1760000000000", "1760000000000000", "1760000000000000000", "2025-10-09T08:53:20Z"]
