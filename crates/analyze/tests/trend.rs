@@ -408,6 +408,29 @@ fn labels_and_dates_choose_runs() {
 }
 
 #[test]
+fn a_class_or_label_that_no_run_has_is_an_error_and_names_those_that_there_are() {
+    let history = History::new();
+    history.add_steps(4, 99, 1.0);
+    let error =
+        |options: &TrendOptions| trend(&history.runs(), &history.reports(), options).unwrap_err().to_string();
+    let said = error(&only(&["p50", "p99(comon)"]));
+    assert!(said.contains("class `comon`") && said.contains("they have common, filtered, rare"), "{said}");
+    let branch = |label: &str| TrendOptions {
+        filters: vec![(label.to_owned(), "main".to_owned())],
+        ..only(&["p99(rare)"])
+    };
+    let said = error(&branch("brnch"));
+    assert!(said.contains("label `brnch`") && said.contains("they have branch, build"), "{said}");
+    assert_eq!(history.trend(&branch("branch")).series[0].runs.len(), 2);
+
+    // Where there is no run yet, there is nothing to be wrong about.
+    let empty = History::new();
+    fs::create_dir_all(empty.runs()).unwrap();
+    let options = TrendOptions { filters: branch("brnch").filters, ..only(&["p99(comon)"]) };
+    assert_eq!(empty.trend(&options).series.len(), 0);
+}
+
+#[test]
 fn every_file_of_a_history_is_written_and_links_to_reports() {
     let history = History::new();
     history.add_steps(30, 24, 1.3);

@@ -134,7 +134,11 @@ impl From<ImportError> for Failure {
 
 impl From<TrendError> for Failure {
     fn from(error: TrendError) -> Self {
-        Self::failed(error)
+        let exit = match &error {
+            TrendError::NoClass { .. } | TrendError::NoLabel { .. } => Exit::Usage,
+            TrendError::List { .. } | TrendError::Accepted(_) => Exit::Failed,
+        };
+        Self { exit, error: error.into() }
     }
 }
 

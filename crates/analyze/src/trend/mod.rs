@@ -176,11 +176,13 @@ pub struct Trend {
 /// that in its report below `reports`.
 ///
 /// # Errors
-/// When `runs` cannot be listed, or `accepted.toml` beside it not be read. A run that cannot be read
-/// is no error: see [`Trend::skipped`].
+/// When `runs` cannot be listed, or `accepted.toml` beside it not be read; when a metric names a class or a
+/// filter a label that no run has, for nothing would ever be seen of either. A run that cannot be read is no
+/// error: see [`Trend::skipped`].
 pub fn trend(runs: &Path, reports: &Path, options: &TrendOptions) -> Result<Trend, TrendError> {
     let listed = accepted::read(&accepted_file(runs))?;
     let (found, mut skipped) = read::summaries(runs, reports)?;
+    labels_are_known(&options.filters, &found)?;
     let mut accepted: BTreeMap<Vec<String>, Vec<PlacedAccepted>> = BTreeMap::new();
     let mut groups: BTreeMap<Vec<String>, Vec<(String, Summary)>> = BTreeMap::new();
     for (directory, summary) in found {
@@ -199,6 +201,7 @@ pub fn trend(runs: &Path, reports: &Path, options: &TrendOptions) -> Result<Tren
             None => groups.entry(key).or_default().push((directory, summary)),
         }
     }
+    classes_are_known(&options.metrics, groups.values().flatten().map(|(_, summary)| summary))?;
     skipped.sort_by(|left, right| left.run.cmp(&right.run));
     let of_series = |key: &Vec<String>| accepted.get(key).map_or(&[][..], Vec::as_slice);
     let mut series: Vec<TrendSeries> =
@@ -217,6 +220,38 @@ pub fn trend(runs: &Path, reports: &Path, options: &TrendOptions) -> Result<Tren
         margin: options.margin,
         failed,
     })
+}
+
+/// Refuses a filter by a label that no run has, where there are runs.
+fn labels_are_known(filters: &[(String, String)], found: &read::Found) -> Result<(), TrendError> {
+    let known: BTreeSet<&str> =
+        found.iter().flat_map(|(_, summary)| summary.run.labels.keys()).map(String::as_str).collect();
+    match filters.iter().find(|(label, _)| !found.is_empty() && !known.contains(label.as_str())) {
+        Some((label, _)) => Err(TrendError::NoLabel { label: label.clone(), known: listed(&known) }),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a metric of a class that no run of any series has, where there are runs.
+fn classes_are_known<'a>(
+    metrics: &[Metric],
+    runs: impl Iterator<Item = &'a Summary>,
+) -> Result<(), TrendError> {
+    let mut runs = runs.peekable();
+    let some = runs.peek().is_some();
+    let known: BTreeSet<&str> = runs.flat_map(|summary| summary.classes.keys()).map(String::as_str).collect();
+    let unknown = metrics.iter().filter_map(Metric::class).find(|class| some && !known.contains(class));
+    match unknown {
+        Some(class) => Err(TrendError::NoClass { class: class.to_owned(), known: listed(&known) }),
+        None => Ok(()),
+    }
+}
+
+fn listed(known: &BTreeSet<&str>) -> String {
+    if known.is_empty() {
+        return "they have none".to_owned();
+    }
+    format!("they have {}", known.iter().copied().collect::<Vec<_>>().join(", "))
 }
 
 /// Where accepted changes are listed: beside the directory of runs.
@@ -238,6 +273,22 @@ pub enum TrendError {
     /// `accepted.toml`.
     #[error(transparent)]
     Accepted(#[from] AcceptedError),
+    /// A metric names a class that no run has.
+    #[error("no run of the history has a class `{class}`, so a metric of it shows nothing; {known}")]
+    NoClass {
+        /// The class.
+        class: String,
+        /// Those that there are.
+        known: String,
+    },
+    /// A filter names a label that no run has.
+    #[error("no run of the history has a label `{label}`, so it chooses none; {known}")]
+    NoLabel {
+        /// The label.
+        label: String,
+        /// Those that there are.
+        known: String,
+    },
 }
 
 /// Reads `30d` (before now), a date, `2026-05-01`, or an instant, `2026-05-01T12:30:00Z`.
