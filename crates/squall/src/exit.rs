@@ -125,7 +125,10 @@ impl From<CompareError> for Failure {
 impl From<ImportError> for Failure {
     fn from(error: ImportError) -> Self {
         let exit = match &error {
-            ImportError::Read { .. } | ImportError::Write(_) => Exit::Failed,
+            ImportError::Read { .. }
+            | ImportError::Again(_)
+            | ImportError::SameStart(_)
+            | ImportError::Write(_) => Exit::Failed,
             ImportError::Strange { .. } => Exit::Usage,
         };
         Self { exit, error: error.into() }

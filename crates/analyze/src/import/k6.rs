@@ -8,7 +8,7 @@ use std::path::Path;
 use chrono::{DateTime, TimeDelta, Utc};
 use squall_core::summary::{Figures, LatencyFigures};
 
-use super::{Found, ImportError, ImportOptions, Imported, Table, file_name, modified, store};
+use super::{Found, ImportError, ImportOptions, Imported, Table, modified, name_of, store};
 use crate::percentile::{Percentile, Sorted, Unsorted, ms};
 
 const TOOL: &str = "k6";
@@ -81,7 +81,7 @@ pub fn k6(file: &Path, options: &ImportOptions) -> Result<Imported, ImportError>
     });
     let found = Found {
         tool: TOOL,
-        name: file_name(file),
+        name: name_of(file.file_stem()),
         started: options
             .started
             .unwrap_or_else(|| if first.timestamp() > 0 { first } else { modified(file) }),
