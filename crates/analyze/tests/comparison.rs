@@ -342,6 +342,22 @@ fn several_runs_a_side_are_compared_by_what_runs_differ_by() {
 }
 
 #[test]
+fn a_comparison_of_several_runs_has_a_directory_of_its_own() {
+    let simulation = |at: u64| Simulation { seconds: 4, ramp_s: 0, ..named(&format!("r{at}"), at, 8.0) };
+    let runs = runs(&(1..5).map(simulation).collect::<Vec<_>>());
+    let out = tempfile::tempdir().unwrap();
+    let written = |base: &[usize], new: &[usize]| {
+        let comparison = of(&runs, base, new, &CompareOptions::default()).unwrap();
+        let page = comparison.write(out.path(), None).unwrap().html;
+        page.parent().unwrap().file_name().unwrap().to_string_lossy().into_owned()
+    };
+    let [one, three] = [written(&[0], &[3]), written(&[0, 1, 2], &[3])];
+    assert!(one.ends_with("r4-against-20260501T123000Z-r1"), "{one}");
+    assert!(three.ends_with("r4-against-20260501T123000Z-r1-and-2-more"), "{three}");
+    assert!(written(&[0], &[2, 3]).ends_with("-r3-and-1-more-against-20260501T123000Z-r1"));
+}
+
+#[test]
 fn unlike_runs_are_refused_with_their_differences() {
     let runs = runs(&[named("a", 1, 8.0), Simulation { rate: 100.0, ..named("b", 2, 8.0) }]);
     change_record(&runs, 1, |record| record.collection.index = Some("HNSW M=16 L2".into()));
