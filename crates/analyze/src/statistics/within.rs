@@ -42,7 +42,7 @@ pub(crate) fn mean(base: &Sample, new: &Sample) -> Option<Difference> {
         let sum: i128 = sample.by_speed().iter().map(|(_, ns)| i128::from(*ns)).sum();
         let mean = sum as f64 / rows;
         let spread = of_sum(&sample.series(|_, ns| ns as f64 - mean), &sample.strata)?;
-        (mean > 0.0).then(|| (mean.ln(), scaled(spread, rows * mean)))
+        (mean > 0.0).then(|| (mean.ln(), spread.over(rows * mean)))
     };
     Some(student(side(base)?, side(new)?))
 }
@@ -53,7 +53,7 @@ pub(crate) fn rate(base: &Sample, new: &Sample) -> Option<Difference> {
         let rows = sample.answered() as f64;
         let rate = rows / sample.length_s;
         let spread = of_sum(&sample.series(|_, _| 1.0), &sample.strata)?;
-        (rate > 0.0 && rate.is_finite()).then(|| (rate.ln(), scaled(spread, rows)))
+        (rate > 0.0 && rate.is_finite()).then(|| (rate.ln(), spread.over(rows)))
     };
     Some(student(side(base)?, side(new)?))
 }
@@ -66,7 +66,7 @@ pub(crate) fn error_rate(base: &Sample, new: &Sample) -> Option<Difference> {
         let rate = (requests > 0.0).then(|| failures / requests)?;
         let over = |slice: &Slice| f64::from(slice.failures) - rate * f64::from(slice.requests);
         let series: Vec<f64> = sample.slices.iter().map(over).collect();
-        let spread = scaled(of_sum(&series, &sample.strata)?, requests);
+        let spread = of_sum(&series, &sample.strata)?.over(requests);
         // Failures that did not occur may yet: never less than with one more and one more success
         // (Agresti and Caffo, The American Statistician 54, 2000, 280–288).
         let share = (failures + 1.0) / (requests + 2.0);
@@ -84,13 +84,9 @@ pub(crate) fn recall(base: &Sample, new: &Sample) -> Option<Difference> {
         let recall = (rows > 0.0).then(|| sum / rows)?;
         let over = |slice: &Slice| slice.recall_sum - recall * f64::from(slice.recalls);
         let series: Vec<f64> = sample.slices.iter().map(over).collect();
-        Some((recall, scaled(of_sum(&series, &sample.strata)?, rows)))
+        Some((recall, of_sum(&series, &sample.strata)?.over(rows)))
     };
     Some(student(side(base)?, side(new)?))
-}
-
-fn scaled(spread: Spread, divisor: f64) -> Spread {
-    Spread { variance: spread.variance / (divisor * divisor), ..spread }
 }
 
 /// The difference of two estimates that are nearly normal.

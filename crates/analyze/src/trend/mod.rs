@@ -25,6 +25,7 @@ use squall_core::units::parse_duration;
 
 use crate::compare::LikenessKey;
 use crate::number::thousands;
+use crate::statistics::theil_sen::median;
 use crate::statistics::{Change, MARGIN, changes};
 
 pub use accepted::{Accepted, AcceptedError, accept};
@@ -422,18 +423,8 @@ fn beyond_margin(metric: &Metric, series: &[f64], cuts: &mut Vec<Change>, margin
 fn levels(series: &[f64], cuts: &[Change], number: usize) -> (f64, f64) {
     let from = number.checked_sub(1).map_or(0, |last| cuts[last].at);
     let to = cuts.get(number + 1).map_or(series.len(), |next| next.at);
-    (median(&series[from..cuts[number].at]), median(&series[cuts[number].at..to]))
-}
-
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_unstable_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    if sorted.len().is_multiple_of(2) {
-        f64::midpoint(sorted[middle - 1], sorted[middle])
-    } else {
-        sorted[middle]
-    }
+    let level = |runs: &[f64]| median(runs.iter().copied()).expect("there are runs on both sides of a cut");
+    (level(&series[from..cuts[number].at]), level(&series[cuts[number].at..to]))
 }
 
 /// A change is where the data put it, a few runs to either side.
