@@ -316,7 +316,9 @@ fn summarize(
             started: record.started,
             state,
             work_key: record.work_key.clone(),
+            collection: Some(record.collection.name.clone()),
             dataset: record.collection.dataset.clone(),
+            rows: record.collection.dataset_rows.or(record.collection.rows),
             index: record.collection.index.clone(),
             server: ServerIdentity {
                 uri: record.server.uri.clone(),

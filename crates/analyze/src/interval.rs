@@ -144,7 +144,7 @@ impl<'a> Slices<'a> {
             Figure::Qps => {
                 let rate = figures.rate?;
                 let series = self.series(class, |slice| slice.answered);
-                let spread = scaled(of_sum(&series, self.time.strata())?, self.time.length_s());
+                let spread = of_sum(&series, self.time.strata())?.over(self.time.length_s());
                 Some(Interval::student(rate, spread).within(0.0, f64::INFINITY))
             }
             _ => None,
@@ -171,7 +171,7 @@ impl<'a> Slices<'a> {
         let count: f64 = below.iter().sum();
         let ratio = (count > 0.0).then(|| above.iter().sum::<f64>() / count)?;
         let over: Vec<f64> = above.iter().zip(&below).map(|(above, below)| above - ratio * below).collect();
-        Some(Interval::student(ratio, scaled(of_sum(&over, self.time.strata())?, count)))
+        Some(Interval::student(ratio, of_sum(&over, self.time.strata())?.over(count)))
     }
 
     /// Of a percentile in which failed requests count as infinitely late.
@@ -219,10 +219,6 @@ impl<'a> Slices<'a> {
             high: at(share + reach).unwrap_or(f64::INFINITY),
         })
     }
-}
-
-fn scaled(spread: Spread, divisor: f64) -> Spread {
-    Spread { variance: spread.variance / (divisor * divisor), ..spread }
 }
 
 /// A share's interval is never narrower than Wilson's for independent requests (Journal of the

@@ -128,6 +128,7 @@ fn worst_window(target: &Target, over: Duration, case: &Case<'_>) -> Found {
         return Found::Unknown(format!("no {over} were measured without a break"));
     }
     let count = windows.len();
+    let mut unknown = 0;
     let wants_more = matches!(target.comparison, Comparison::Above | Comparison::AtLeast);
     let mut why = String::new();
     let mut worst: Option<(f64, i64)> = None;
@@ -143,13 +144,29 @@ fn worst_window(target: &Target, over: Duration, case: &Case<'_>) -> Found {
                 worst = Some((value, from));
             }
             Ok(_) => {}
-            Err(reason) => why = reason,
+            Err(reason) => (unknown, why) = (unknown + 1, reason),
         }
     }
     let Some((value, from)) = worst else { return Found::Unknown(why) };
     let met = target.comparison.holds(value, target.bound);
+    let windows = |count: usize| thousands(count as u64);
+    // What is missed in one window is missed; that it is met takes the better part of them.
+    if met && unknown * 2 > count {
+        return Found::Unknown(format!(
+            "{} of {} windows cannot be judged: {why}",
+            windows(unknown),
+            windows(count)
+        ));
+    }
     let at_s = crate::number::decimal(from as f64 / 1e9);
-    let note = format!("the worst of {} windows, from {at_s} s on", thousands(count as u64));
+    let note = match unknown {
+        0 => format!("the worst of {} windows, from {at_s} s on", windows(count)),
+        _ => format!(
+            "the worst of {} of {} windows, from {at_s} s on; of the others it is not known: {why}",
+            windows(count - unknown),
+            windows(count)
+        ),
+    };
     Found::Known { value, met, note: Some(note) }
 }
 

@@ -65,7 +65,7 @@ mod windows;
 mod words;
 
 pub use analysis::{Analysis, Options, analyze, analyze_runs, response_times};
-pub use compare::{CompareError, CompareOptions, Comparison, can_be_compared, compare_runs};
+pub use compare::{CompareError, CompareOptions, Comparison, can_be_a_base, can_be_compared, compare_runs};
 pub use error::AnalyzeError;
 pub use failures::FailureGroup;
 pub use figure::{FigureKind, Layout, svg};

@@ -22,6 +22,8 @@ pub(crate) struct Slowest {
     pub(crate) moments: Moments,
     /// Share of their response time that they waited for a place in flight.
     pub(crate) backlog_share: f64,
+    /// Share of their response time by which the generator sent them late.
+    pub(crate) lag_share: f64,
 }
 
 impl Slowest {
@@ -45,13 +47,16 @@ impl Slowest {
         let of_filters = counted.filters.iter().enumerate().filter(|(_, (_, all))| *all > 0);
         let by_filter = of_filters
             .filter_map(|(filter, (slow, all))| Some((filter_text(plan, filter as u16)?, *slow, *all)));
-        let (backlog_ns, response_ns) = (counted.backlog_ns as f64, counted.response_ns as f64);
+        let share = |part_ns: i128| {
+            if counted.response_ns > 0 { part_ns as f64 / counted.response_ns as f64 } else { 0.0 }
+        };
         Some(Self {
             rows: counted.rows,
             classes: of_classes.map(|(name, (slow, all))| (name.clone(), slow, all)).collect(),
             filters: by_filter.collect(),
             moments: Moments::count(frame, time, slow),
-            backlog_share: if response_ns > 0.0 { backlog_ns / response_ns } else { 0.0 },
+            backlog_share: share(counted.backlog_ns),
+            lag_share: share(counted.lag_ns),
         })
     }
 }
@@ -65,6 +70,7 @@ struct Counted {
     /// The slow ones, and the sums of their times.
     rows: u64,
     backlog_ns: i128,
+    lag_ns: i128,
     response_ns: i128,
     /// By the numbers of classes and filters.
     classes: Vec<SlowAndAll>,
@@ -81,6 +87,7 @@ impl Counted {
         if slow {
             self.rows += 1;
             self.backlog_ns += i128::from(row.backlog_ns());
+            self.lag_ns += i128::from(row.lag_ns().unwrap_or(0));
             self.response_ns += i128::from(row.response_ns());
         }
     }
@@ -88,6 +95,7 @@ impl Counted {
     fn join(&mut self, other: &Self) {
         self.rows += other.rows;
         self.backlog_ns += other.backlog_ns;
+        self.lag_ns += other.lag_ns;
         self.response_ns += other.response_ns;
         for (own, others) in [(&mut self.classes, &other.classes), (&mut self.filters, &other.filters)] {
             others.iter().enumerate().for_each(|(number, counts)| add(own, number, *counts));

@@ -9,12 +9,13 @@ use squall_analyze::{
     CompareError, CompareOptions, Comparison, Options, analyze, can_be_compared, compare_runs,
 };
 use squall_core::plan::Shard;
+use squall_core::row::Outcome;
 use squall_core::run_record::RunRecord;
 use tempfile::TempDir;
 
 use crate::pairs::{Counts, Experiment, Law, simulate};
 use crate::run;
-use crate::simulate::{Simulation, make, make_shard};
+use crate::simulate::{Simulation, make, make_altered, make_shard};
 
 /// Runs in directories of their own, so that they may share a name.
 struct Runs {
@@ -141,6 +142,62 @@ fn a_rule_of_which_nothing_is_known_is_no_pass() {
 }
 
 #[test]
+fn slow_requests_that_fail_make_latency_no_better() {
+    let data = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let before = make(data[0].path(), &named("before", 1, 8.0)).unwrap();
+    // A server that gives up what it cannot answer in time.
+    let after = make_altered(data[1].path(), &named("after", 2, 8.0), |rows| {
+        for row in rows.iter_mut().filter(|row| row.done_ns - row.due_ns > 16_000_000) {
+            (row.outcome, row.code) = (Outcome::ServerError, Some(65_535));
+        }
+    });
+    let sides = [before.path().to_owned(), after.unwrap().path().to_owned()];
+    let compared = |rule: &str| compare_runs(&sides[..1], &sides[1..], &ruled(rule)).unwrap();
+    for rule in ["p99 > 5%", "p95 >= 5%", "p99(filtered) > 5%", "mean > 5%"] {
+        let found = &compared(rule).rules[0];
+        assert!(found.change.unwrap() < 0.0, "{found:?}");
+        assert_eq!((found.outcome, found.broken, found.by_failures), (RuleOutcome::Broken, true, true));
+    }
+    assert!(!compared("p50 > 60%").failed, "half of the requests are answered in time all the same");
+    let comparison = compared("p99 > 5%");
+    let p99 = figure(&comparison, "total", Quantity::P99);
+    assert_eq!((p99.word, p99.failures_hide), (Word::Unclear, true), "{p99:?}");
+    assert_eq!(comparison.verdict, Word::Regressed);
+    for said in [
+        "unclear: more requests fail, and how late those would have been is not known",
+        "Note: More requests fail than before",
+        "Rule: p99 > 5%: ✗ broken by failed requests, each of which counts as infinitely late",
+    ] {
+        assert!(text(&comparison).contains(said), "{said} in {}", text(&comparison));
+    }
+    let out = tempfile::tempdir().unwrap();
+    let page = fs::read_to_string(comparison.write(out.path(), None).unwrap().html).unwrap();
+    assert_eq!(page.matches("More requests fail than before").count(), 1);
+
+    // Back again the failures are gone, and nothing that was infinite is worse.
+    let back = compare_runs(&sides[1..], &sides[..1], &ruled("p99 > 5%")).unwrap();
+    assert!(!back.rules[0].by_failures, "{:?}", back.rules);
+}
+
+#[test]
+fn failures_that_move_a_percentile_break_its_rule() {
+    let data = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let simulation = Simulation { seconds: 60, ..named("run", 1, 8.0) };
+    let before = make(data[0].path(), &simulation).unwrap();
+    // 4 % without a pattern: P95 of all is then P99 of the answered.
+    let after = make_altered(data[1].path(), &simulation, |rows| {
+        for row in rows.iter_mut().filter(|row| row.seq % 25 == 7) {
+            (row.outcome, row.code) = (Outcome::ServerError, Some(65_535));
+        }
+    });
+    let sides = [before.path().to_owned(), after.unwrap().path().to_owned()];
+    let rule = |rule: &str| compare_runs(&sides[..1], &sides[1..], &ruled(rule)).unwrap().rules.remove(0);
+    let p95 = rule("p95 > 20%");
+    assert!(p95.broken && p95.by_failures && p95.change.unwrap().abs() < 10.0, "{p95:?}");
+    assert!(!rule("p50 > 20%").broken, "P50 is then P52 of the answered");
+}
+
+#[test]
 fn a_rule_may_have_its_bound_in_it() {
     let runs = runs(&[named("before", 1, 8.0), named("after", 2, 10.4)]);
     for (rule, failed) in
@@ -184,6 +241,28 @@ fn a_likeness_that_nobody_knows_is_noted() {
     assert_eq!(noted(&of(&runs, &[0], &[1], &CompareOptions::default()).unwrap()), ["dataset", "index"]);
     change_record(&runs, 1, |record| record.collection.dataset = Some("squall-1-42-768".into()));
     assert!(matches!(of(&runs, &[0], &[1], &CompareOptions::default()), Err(CompareError::Unlike(_))));
+}
+
+#[test]
+fn collections_of_others_are_known_by_their_name_and_may_grow() {
+    let runs = runs(&[named("a", 1, 8.0), named("b", 2, 8.0)]);
+    for (run, rows) in [(0, 40_000), (1, 41_500)] {
+        change_record(&runs, run, |record| {
+            let collection = &mut record.collection;
+            (collection.dataset, collection.dataset_rows, collection.rows) = (None, None, Some(rows));
+        });
+    }
+    let comparison = of(&runs, &[0], &[1], &CompareOptions::default()).unwrap();
+    let rows = comparison.changed.iter().find(|found| found.what == "rows").unwrap();
+    assert_eq!((rows.base.as_str(), rows.new.as_str()), ("40,000", "41,500"));
+    assert!(text(&comparison).contains("Changed: rows: 40,000 → 41,500"), "{}", text(&comparison));
+
+    change_record(&runs, 1, |record| record.collection.name = "orders".into());
+    let error = of(&runs, &[0], &[1], &CompareOptions::default()).unwrap_err().to_string();
+    assert!(
+        error.contains("dataset: collection load_test_collection (base), collection orders (new)"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -232,6 +311,9 @@ fn whether_a_run_can_be_compared_is_known_before_it_is_made() {
     };
     assert_eq!(refused(Likeness { work_key: "x".into(), ..like.clone() }), [LikenessKey::WorkKey]);
     assert_eq!(refused(Likeness { dataset: None, ..like.clone() }), [LikenessKey::Dataset]);
+    let orders = Some("collection orders".to_owned());
+    assert_eq!(refused(Likeness { dataset: orders, ..like.clone() }), [LikenessKey::Dataset]);
+    assert_eq!(refused(Likeness { rows: Some(7), ..like.clone() }), [LikenessKey::Rows]);
     assert_eq!(refused(Likeness { index: Some("FLAT".into()), ..like.clone() }), [LikenessKey::Index]);
     assert_eq!(refused(Likeness { host_class: "Z80".into(), ..like.clone() }), [LikenessKey::HostClass]);
     let error = can_be_compared(base, &like, &rule("p99(unheard) > 5%")).unwrap_err();
@@ -260,6 +342,22 @@ fn several_runs_a_side_are_compared_by_what_runs_differ_by() {
 }
 
 #[test]
+fn a_comparison_of_several_runs_has_a_directory_of_its_own() {
+    let simulation = |at: u64| Simulation { seconds: 4, ramp_s: 0, ..named(&format!("r{at}"), at, 8.0) };
+    let runs = runs(&(1..5).map(simulation).collect::<Vec<_>>());
+    let out = tempfile::tempdir().unwrap();
+    let written = |base: &[usize], new: &[usize]| {
+        let comparison = of(&runs, base, new, &CompareOptions::default()).unwrap();
+        let page = comparison.write(out.path(), None).unwrap().html;
+        page.parent().unwrap().file_name().unwrap().to_string_lossy().into_owned()
+    };
+    let [one, three] = [written(&[0], &[3]), written(&[0, 1, 2], &[3])];
+    assert!(one.ends_with("r4-against-20260501T123000Z-r1"), "{one}");
+    assert!(three.ends_with("r4-against-20260501T123000Z-r1-and-2-more"), "{three}");
+    assert!(written(&[0], &[2, 3]).ends_with("-r3-and-1-more-against-20260501T123000Z-r1"));
+}
+
+#[test]
 fn unlike_runs_are_refused_with_their_differences() {
     let runs = runs(&[named("a", 1, 8.0), Simulation { rate: 100.0, ..named("b", 2, 8.0) }]);
     change_record(&runs, 1, |record| record.collection.index = Some("HNSW M=16 L2".into()));
@@ -281,6 +379,30 @@ fn unlike_runs_are_refused_with_their_differences() {
     let comparison = of(&runs, &[0], &[1], &both).unwrap();
     assert_eq!(comparison.unlike.len(), 2);
     assert!(text(&comparison).contains("Unlike, as allowed: index"));
+}
+
+#[test]
+fn collections_of_different_size_are_unlike() {
+    let runs = runs(&[named("a", 1, 8.0), named("b", 2, 8.0)]);
+    // The server's count is not what decides: it may count deleted rows.
+    change_record(&runs, 1, |record| record.collection.rows = Some(100_007));
+    of(&runs, &[0], &[1], &CompareOptions::default()).unwrap();
+    change_record(&runs, 1, |record| record.collection.dataset_rows = Some(1_000_000));
+    let error = of(&runs, &[0], &[1], &CompareOptions::default()).unwrap_err();
+    let CompareError::Unlike(differences) = &error else { panic!("{error}") };
+    assert_eq!(differences.iter().map(|found| found.key).collect::<Vec<_>>(), [LikenessKey::Rows]);
+    assert!(error.to_string().contains("rows: 100,000 (base), 1,000,000 (new)"), "{error}");
+    let allowed = CompareOptions { allowed: vec!["rows".parse().unwrap()], ..CompareOptions::default() };
+    let comparison = of(&runs, &[0], &[1], &allowed).unwrap();
+    assert!(text(&comparison).contains("Unlike, as allowed: rows: 100,000"), "{}", text(&comparison));
+
+    // A record of before the number was kept has the server's, or none.
+    change_record(&runs, 0, |record| record.collection.dataset_rows = None);
+    change_record(&runs, 1, |record| record.collection.dataset_rows = Some(100_000));
+    of(&runs, &[0], &[1], &CompareOptions::default()).unwrap();
+    change_record(&runs, 0, |record| record.collection.rows = None);
+    let error = of(&runs, &[0], &[1], &CompareOptions::default()).unwrap_err().to_string();
+    assert!(error.contains("rows: not known (base), 100,000 (new)"), "{error}");
 }
 
 #[test]

@@ -240,6 +240,97 @@ fn sent_ever_later(rows: &mut [Sample]) {
     }
 }
 
+/// Of what may be the generator's doing nothing is said, or that it may be.
+#[track_caller]
+fn blames_no_server(analysis: &Analysis) {
+    for finding in &analysis.summary.findings {
+        let fine = match finding.kind {
+            FindingKind::LowRate => !text(finding).contains("saturated"),
+            FindingKind::Tail => {
+                finding.statement.contains("the generator")
+                    && finding.advice.contains("nothing of the server")
+            }
+            FindingKind::Drift => !text(finding).contains("P99") && !text(finding).contains("error rate"),
+            kind => ![FindingKind::Starvation, FindingKind::ColdStart].contains(&kind),
+        };
+        assert!(fine, "{finding:#?}");
+    }
+}
+
+/// As [`altered`], with delays by row: once of the server's making, once of the generator's.
+fn delayed(simulation: &Simulation, delays: impl Fn(&[Sample]) -> Vec<i64>) -> [Analysis; 2] {
+    [false, true].map(|by_generator| {
+        altered(simulation, |rows| {
+            rows.sort_by_key(|row| row.due_ns);
+            let delays = delays(rows);
+            for (row, late) in rows.iter_mut().zip(delays) {
+                row.done_ns += late;
+                row.sent_ns = row.sent_ns.map(|sent| if by_generator { sent + late } else { sent });
+            }
+        })
+    })
+}
+
+#[test]
+fn a_tail_of_requests_that_were_sent_late_is_the_generators() {
+    let [server, generator] = delayed(&calm(), |rows| {
+        rows.iter().map(|row| if row.seq % 33 == 7 { 150_000_000 } else { 0 }).collect()
+    });
+    assert!(!text(&the(&server, FindingKind::Tail)).contains("generator"));
+    assert_eq!(crate::invalid(&generator), ["lag"]);
+    let tail = the(&generator, FindingKind::Tail);
+    says(&tail, &["the generator sent the slow requests late", "of their response time and not", "--shard"]);
+    blames_no_server(&generator);
+    // One that is busy may be the cause of a stall, too.
+    let busy = Simulation { stall_at_s: 30.0, stall_for_s: 2.0, worker_busy: 0.97, ..calm() };
+    let analysis = altered(&busy, |_| {});
+    says(
+        &the(&analysis, FindingKind::Tail),
+        &["failed its own checks, may be the cause", "over 90% of a core"],
+    );
+    blames_no_server(&analysis);
+}
+
+#[test]
+fn a_generator_that_is_late_starts_no_server_cold_and_starves_no_class() {
+    let [server, generator] = delayed(&calm(), |rows| {
+        rows.iter()
+            .map(|row| 60_000_000 - 10_000_000 * (row.due_ns / SECOND_NS))
+            .map(|ns| ns.max(0))
+            .collect()
+    });
+    assert_eq!(of(&server, FindingKind::ColdStart).len(), 1);
+    assert_eq!(crate::invalid(&generator), ["lag"]);
+    blames_no_server(&generator);
+
+    let held = Simulation { rate: 100.0, seconds: 90, ..calm() };
+    let [server, generator] = delayed(&held, |rows| {
+        let mut held = i64::MIN;
+        let late = rows.iter().map(|row| {
+            if row.class == 2 {
+                held = held.max(row.due_ns) + 40_000_000;
+                return 0;
+            }
+            (held.max(row.due_ns) - row.due_ns).max(0)
+        });
+        late.collect()
+    });
+    assert_eq!(of(&server, FindingKind::Starvation).len(), 1);
+    assert_eq!(crate::invalid(&generator), ["lag"]);
+    blames_no_server(&generator);
+}
+
+#[test]
+fn a_generator_that_is_ever_later_is_no_drift_of_the_server() {
+    let long =
+        Simulation { seconds: 2_000, ramp_s: 0, rate: 20.0, targets: Vec::new(), ..Simulation::default() };
+    let [server, generator] = delayed(&long, |rows| rows.iter().map(|row| row.due_ns / 1_000).collect());
+    let drifts = |analysis: &Analysis| of(analysis, FindingKind::Drift).iter().any(|finding| finding.problem);
+    assert!(drifts(&server) && !drifts(&generator));
+    assert_eq!(crate::invalid(&generator), ["lag"]);
+    blames_no_server(&generator);
+}
+
 #[test]
 fn a_generator_that_falls_behind_is_no_saturated_server() {
     // No target for the rate, one that the plan does not ask for, and one that is missed.
@@ -256,6 +347,7 @@ fn a_generator_that_falls_behind_is_no_saturated_server() {
             rows.retain(|row| target != Some("qps >= 200") || row.seq % 20 != 0);
         });
         assert_eq!(crate::invalid(&analysis), ["lag"]);
+        blames_no_server(&analysis);
         let found = of(&analysis, FindingKind::LowRate);
         assert_eq!(found.len(), said.len(), "{found:#?}");
         for (finding, said) in found.iter().zip(said) {

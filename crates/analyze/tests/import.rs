@@ -143,6 +143,23 @@ fn what_k6_wrote_is_imported_with_exact_percentiles() {
 }
 
 #[test]
+fn of_a_call_of_grpc_k6_has_the_status_alone() {
+    let data = tempfile::tempdir().unwrap();
+    let line = |metric: &str, status: &str| {
+        format!("{metric},1760000000,5.5,,,,,,POST,search,,default,milvus,{status},,,http://m,,")
+    };
+    let imported = |metric: &str, name: &str| {
+        let statuses = ["0", "", "14", "4", "0", "8"].map(|status| line(metric, status));
+        let file = data.path().join(format!("{name}.csv"));
+        fs::write(&file, format!("{K6_HEADER}\n{}\n", statuses.join("\n"))).unwrap();
+        let totals = k6(&file, &options(&data)).unwrap().summary.totals;
+        (totals.requests, totals.failures)
+    };
+    assert_eq!(imported("grpc_req_duration", "grpc"), (6, 3));
+    assert_eq!(imported("http_req_duration", "http"), (6, 0), "HTTP's codes are no gRPC's");
+}
+
+#[test]
 fn times_of_k6_may_be_written_in_any_of_its_ways() {
     for time in
         ["1760000000", "1760000000000", "1760000000000000", "1760000000000000000", "2025-10-09T08:53:20Z"]
@@ -171,6 +188,45 @@ fn a_rate_of_k6_counts_its_last_unit_of_time() {
         let imported = k6(&file, &options(&data)).unwrap();
         assert_eq!(imported.summary.totals.rate, Some(2.0 / length_s), "{first}");
     }
+}
+
+/// The columns of `locust --csv`, and the row of all requests.
+fn locusts_stats(requests: u32) -> String {
+    let header = "Type,Name,Request Count,Failure Count,Median Response Time,Average Response Time,Min Response Time,Max Response Time,Average Content Size,Requests/s,Failures/s,50%,66%,75%,80%,90%,95%,98%,99%,99.9%,99.99%,100%";
+    format!("{header}\n,Aggregated,{requests},0,8,9,1,30,10,50.0,0.0,8,9,10,11,12,13,14,15,16,17,30\n")
+}
+
+#[test]
+fn a_prefix_with_a_point_keeps_its_whole_name() {
+    let data = tempfile::tempdir().unwrap();
+    fs::write(data.path().join("milvus-2.3.5_stats.csv"), locusts_stats(500)).unwrap();
+    let imported = locust(&data.path().join("milvus-2.3.5"), &options(&data)).unwrap();
+    assert_eq!(imported.summary.run.name, "milvus-2.3.5");
+    assert_eq!(imported.summary.run.work_key, "locust:milvus-2.3.5");
+    let file = data.path().join("k6-0.55.csv");
+    fs::write(&file, "metric_name,timestamp,metric_value\nhttp_req_duration,1760000000,5.5\n").unwrap();
+    assert_eq!(k6(&file, &options(&data)).unwrap().summary.run.name, "k6-0.55");
+}
+
+#[test]
+fn what_is_imported_twice_is_told_from_another_of_the_same_second() {
+    let data = tempfile::tempdir().unwrap();
+    let import = |requests: u32, minute: u32| {
+        fs::write(data.path().join("nightly_stats.csv"), locusts_stats(requests)).unwrap();
+        let started = format!("2026-05-01T12:{minute:02}:00Z").parse().unwrap();
+        let options = ImportOptions { started: Some(started), ..options(&data) };
+        locust(&data.path().join("nightly"), &options).map_err(|error| error.to_string())
+    };
+    import(500, 0).unwrap();
+    let again = import(500, 0).unwrap_err();
+    assert!(again.contains("they were imported before, and nothing was added"), "{again}");
+    let other = import(501, 0).unwrap_err();
+    assert!(other.contains("began in the same second; say with --started when this one did"), "{other}");
+    import(501, 1).unwrap();
+    let history =
+        trend(&data.path().join("runs"), &data.path().join("reports"), &TrendOptions::default()).unwrap();
+    assert_eq!(history.series.len(), 1);
+    assert_eq!(history.series[0].runs.len(), 2);
 }
 
 #[test]

@@ -80,6 +80,42 @@ fn a_target_over_windows_must_hold_in_each_of_them() {
 }
 
 #[test]
+fn windows_that_nobody_can_judge_are_counted_and_are_no_pass() {
+    // 200/s, and of most of the time hardly anything: a window of 2 s has 400 requests, or 40.
+    let thinned = |from_s: i64, to_s: i64, slow: bool| {
+        let data = tempfile::tempdir().unwrap();
+        let simulation =
+            Simulation { ramp_s: 0, targets: binding(&["p99 < 500ms over 2s"]), ..Simulation::default() };
+        let run = make_altered(data.path(), &simulation, |rows| {
+            let few = from_s * 1_000_000_000..to_s * 1_000_000_000;
+            rows.retain(|row| row.seq % 10 == 0 || !few.contains(&row.due_ns));
+            for row in rows.iter_mut().filter(|row| slow && row.due_ns < 1_000_000_000) {
+                row.done_ns += 900_000_000;
+            }
+        });
+        let analysis = analyze(run.unwrap().path(), &Options::default()).unwrap();
+        let judged = &analysis.targets[0];
+        (judged.result.met, judged.note.clone().unwrap(), text::summary(&analysis))
+    };
+    // They begin a second apart; one that reaches into the full second has enough.
+    let (met, note, _) = thinned(16, 20, false);
+    assert_eq!(met, Some(true));
+    assert!(note.starts_with("the worst of 16 of 19 windows, from "), "{note}");
+    assert!(
+        note.ends_with("; of the others it is not known: fewer than 100 requests stand behind it"),
+        "{note}"
+    );
+    let (met, note, text) = thinned(4, 20, false);
+    assert_eq!(met, None, "{note}");
+    assert_eq!(note, "15 of 19 windows cannot be judged: fewer than 100 requests stand behind it");
+    assert!(text.contains(&note), "{text}");
+    // What is missed in a window that is known is missed.
+    let (met, note, _) = thinned(4, 20, true);
+    assert_eq!(met, Some(false), "{note}");
+    assert!(note.starts_with("the worst of 4 of 19 windows, from 0 s on"), "{note}");
+}
+
+#[test]
 fn a_latency_target_counts_a_failed_request_as_infinitely_late() {
     let targets = ["p50 < 30ms", "p95 < 100ms", "p99 < 10s", "max < 1h"];
     let analysis = judged(&Simulation { failures: 0.02, ..Simulation::default() }, &targets[..3]);

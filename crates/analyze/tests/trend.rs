@@ -281,6 +281,47 @@ fn only_like_runs_are_joined_and_a_new_server_is_like() {
 }
 
 #[test]
+fn a_dataset_of_another_size_is_a_series_of_its_own() {
+    let history = History::new();
+    for run in 0..6 {
+        history.add(run, 1.0, |summary| {
+            summary.run.rows = [Some(100_000), Some(1_000_000), None][run / 2];
+        });
+    }
+    let trend = history.trend(&only(&["p99"]));
+    let rows: Vec<Option<u64>> = trend.series.iter().map(|series| series.rows).collect();
+    assert_eq!(rows, [None, Some(1_000_000), Some(100_000)]);
+    assert!(text(&trend).contains("dataset squall-1-42-768 of 1,000,000 rows, index "), "{}", text(&trend));
+}
+
+#[test]
+fn collections_of_others_are_series_by_their_name_and_may_grow() {
+    let history = History::new();
+    for run in 0..40 {
+        history.add(run, if run >= 30 { 1.3 } else { 1.0 + 1e-3 * (run % 3) as f64 }, |summary| {
+            summary.run.dataset = None;
+            summary.run.rows = Some(if run >= 29 { 80_000 } else { 40_000 });
+        });
+        history.add(run, 1.0, |summary| {
+            summary.run.id = format!("orders-{run}");
+            summary.run.dataset = None;
+            summary.run.collection = Some("orders".into());
+        });
+    }
+    let trend = history.trend(&only(&["p99"]));
+    let mut of: Vec<(Option<&str>, usize)> =
+        trend.series.iter().map(|series| (series.collection.as_deref(), series.runs.len())).collect();
+    of.sort_unstable();
+    assert_eq!(of, [(Some("load_test_collection"), 40), (Some("orders"), 40)]);
+    let said = text(&trend);
+    assert!(said.contains("collection orders (dataset not known), index "), "{said}");
+    assert!(said.contains("with it: rows 40,000 → 80,000 (1 run earlier)"), "{said}");
+    let written = trend.write(&history.reports()).unwrap();
+    let page = fs::read_to_string(written.html).unwrap();
+    assert!(page.contains("80,000") && page.contains(">rows<"), "{page}");
+}
+
+#[test]
 fn what_is_no_run_to_learn_from_is_named_and_left_out() {
     let history = History::new();
     history.add(0, 1.0, |_| {});
@@ -364,6 +405,29 @@ fn labels_and_dates_choose_runs() {
     let options = TrendOptions { filters, since: Some(started(10)), ..only(&["p99"]) };
     assert_eq!(history.trend(&options).series[0].runs.len(), 5);
     assert!("p98".parse::<squall_analyze::trend::Metric>().is_err());
+}
+
+#[test]
+fn a_class_or_label_that_no_run_has_is_an_error_and_names_those_that_there_are() {
+    let history = History::new();
+    history.add_steps(4, 99, 1.0);
+    let error =
+        |options: &TrendOptions| trend(&history.runs(), &history.reports(), options).unwrap_err().to_string();
+    let said = error(&only(&["p50", "p99(comon)"]));
+    assert!(said.contains("class `comon`") && said.contains("they have common, filtered, rare"), "{said}");
+    let branch = |label: &str| TrendOptions {
+        filters: vec![(label.to_owned(), "main".to_owned())],
+        ..only(&["p99(rare)"])
+    };
+    let said = error(&branch("brnch"));
+    assert!(said.contains("label `brnch`") && said.contains("they have branch, build"), "{said}");
+    assert_eq!(history.trend(&branch("branch")).series[0].runs.len(), 2);
+
+    // Where there is no run yet, there is nothing to be wrong about.
+    let empty = History::new();
+    fs::create_dir_all(empty.runs()).unwrap();
+    let options = TrendOptions { filters: branch("brnch").filters, ..only(&["p99(comon)"]) };
+    assert_eq!(empty.trend(&options).series.len(), 0);
 }
 
 #[test]

@@ -44,6 +44,10 @@ pub struct CollectionRecord {
     pub rows: Option<u64>,
     /// Identity of the dataset, where Squall made the collection.
     pub dataset: Option<String>,
+    /// How many rows of it the collection was made with; the server's count may lag behind, or count
+    /// deleted ones. `None` in records of before it was kept.
+    #[serde(default)]
+    pub dataset_rows: Option<u64>,
     /// Components of its vectors.
     pub dimension: u32,
     /// Its index, as [`crate::schema::IndexSpec`] is written.

@@ -40,8 +40,14 @@ pub struct RunIdentity {
     pub state: RunState,
     /// What it did, apart from where: [`crate::plan::Plan::work_key`].
     pub work_key: String,
+    /// Name of the collection, where known.
+    #[serde(default)]
+    pub collection: Option<String>,
     /// Identity of the dataset, where known.
     pub dataset: Option<String>,
+    /// Rows of the collection, where known: of a dataset those that it was made with, else the server's count.
+    #[serde(default)]
+    pub rows: Option<u64>,
     /// The index, where known.
     pub index: Option<String>,
     /// The server's URI and version.

@@ -348,6 +348,7 @@ pub(crate) fn found(endpoint: &Endpoint) -> Preflight {
             name: "c".into(),
             rows: None,
             dataset: None,
+            dataset_rows: None,
             dimension: 8,
             index: None,
             consistency: None,

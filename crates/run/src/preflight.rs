@@ -185,6 +185,7 @@ pub async fn preflight(
             name: collection,
             rows,
             dataset: identity.as_ref().map(|identity| identity.dataset.clone()),
+            dataset_rows: identity.as_ref().map(|identity| identity.rows),
             dimension: found,
             index: index.as_ref().map(ToString::to_string),
             consistency: described.consistency.map(|level| level.name().to_owned()),

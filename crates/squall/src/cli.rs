@@ -204,7 +204,7 @@ fn compare() -> Command {
         .long_about(
             "Tell whether new runs differ from earlier ones, and by how much: every figure with the 95 % interval \
              of its change and one of four words: same, regressed, improved, unclear.\n\n\
-             The runs must be alike (work key, dataset, index, host class) and valid. Several runs a side show \
+             The runs must be alike (work key, dataset, rows, index, host class) and valid. Several runs a side show \
              what runs differ by among themselves; one run a side cannot.\n\n\
              Exit code 4 when a --fail-on rule is broken or, without rules, when a figure regressed.",
         )
@@ -214,7 +214,7 @@ fn compare() -> Command {
         .arg(
             value("allow-difference", "KEY")
                 .action(ArgAction::Append)
-                .help("Compare although this differs: work_key, dataset, index or host_class; may be repeated"),
+                .help("Compare although this differs: work_key, dataset, rows, index or host_class; may be repeated"),
         )
         .arg(fail_on())
         .arg(
@@ -241,7 +241,7 @@ fn trend() -> Command {
         .about("Follow the figures of like runs over time, and tell where they changed")
         .long_about(
             "Follow the figures of like runs over time, and tell where they changed.\n\n\
-             Runs are joined where work key, dataset, index and host class agree; the server's version and the labels \
+             Runs are joined where work key, dataset, rows, index and host class agree; the server's version and the labels \
              may change, and a change names those that did.\n\n\
              Exit code 4 when a figure regressed among the last runs of a series and `squall analyze trend accept RUN` \
              has not accepted it.",
@@ -322,7 +322,7 @@ fn import() -> Command {
 fn fail_on() -> Arg {
     value("fail-on", "RULE")
         .action(ArgAction::Append)
-        .help("What makes a difference a failure, such as 'p99 > 5%' or 'qps(common) <= -3%'; one of which the rows say nothing counts as broken; may be repeated")
+        .help("What makes a difference a failure, such as 'p99 > 5%' or 'qps(common) <= -3%'; of a response time each failed request is infinitely late; a rule of which the rows say nothing counts as broken; may be repeated")
 }
 
 fn baseline() -> Command {

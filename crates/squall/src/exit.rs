@@ -125,7 +125,10 @@ impl From<CompareError> for Failure {
 impl From<ImportError> for Failure {
     fn from(error: ImportError) -> Self {
         let exit = match &error {
-            ImportError::Read { .. } | ImportError::Write(_) => Exit::Failed,
+            ImportError::Read { .. }
+            | ImportError::Again(_)
+            | ImportError::SameStart(_)
+            | ImportError::Write(_) => Exit::Failed,
             ImportError::Strange { .. } => Exit::Usage,
         };
         Self { exit, error: error.into() }
@@ -134,7 +137,11 @@ impl From<ImportError> for Failure {
 
 impl From<TrendError> for Failure {
     fn from(error: TrendError) -> Self {
-        Self::failed(error)
+        let exit = match &error {
+            TrendError::NoClass { .. } | TrendError::NoLabel { .. } => Exit::Usage,
+            TrendError::List { .. } | TrendError::Accepted(_) => Exit::Failed,
+        };
+        Self { exit, error: error.into() }
     }
 }
 

@@ -55,24 +55,34 @@ fn a_slower_server_is_a_regression_and_other_work_is_no_comparison() {
 fn a_run_ends_with_the_comparison_with_its_baseline() {
     let place = Workplace::new();
     let (before, valid) = run(&place, "fixed:5ms", "before", 60);
-    place.line(&format!("baseline set main {before}")).expect(0);
     place.line("baseline set a/b data/runs/none").expect(2).says(&["data/runs/none"]);
-    let shown = place.line("baseline show main").expect(0);
-    assert_eq!(shown.stdout.trim(), before);
-    assert!(place.line("baseline show").expect(0).stdout.starts_with("main\t"));
+    let set = place.line(&format!("baseline set main {before}"));
+    let baseline = if valid {
+        set.expect(0);
+        let shown = place.line("baseline show main").expect(0);
+        assert_eq!(shown.stdout.trim(), before);
+        assert!(place.line("baseline show").expect(0).stdout.starts_with("main\t"));
+        "main"
+    } else {
+        // On a host that is too busy to make the load nothing can be held against that run.
+        set.expect(5).says(&["is invalid"]);
+        before.as_str()
+    };
 
     let sandbox = SandboxProcess::start(&["--latency", "fixed:60ms"]);
     let uri = &sandbox.uri;
     place.line(&format!("setup --uri {uri} --num-vectors 500 --dimension 16 --settle 0s")).expect(0);
     let again = |more: &str| place.line(&format!("run --uri {uri} -t {LENGTH} --name after {more}"));
-    again("--rate 60 --baseline next").expect(2).says(&["`next`", "there are main"]);
+    let known = if valid { "there are main" } else { "neither a run directory nor a baseline" };
+    again("--rate 60 --baseline next").expect(2).says(&["`next`", known]);
     again("--rate 60 --fail-on p50>5%").expect(2).says(&["--baseline"]);
-    again("--rate 60 --baseline main --shard 0/2 --run-id r --start-at 2026-05-01T12:30:00Z")
+    let shard = "--shard 0/2 --run-id r --start-at 2026-05-01T12:30:00Z";
+    again(&format!("--rate 60 --baseline {baseline} {shard}"))
         .expect(2)
         .says(&["shard 0/2 alone cannot be compared", "squall analyze compare"]);
     if !valid {
-        // On a host that is too busy to make the load nothing can be held against that run.
-        again("--rate 60 --baseline main").expect(2).says(&["the baseline cannot be used", "is invalid"]);
+        let refused = again(&format!("--rate 60 --baseline {baseline}")).expect(2);
+        refused.says(&["the baseline cannot be used", "is invalid"]);
         assert_eq!(runs(&place), 1, "nothing was sent");
         return;
     }
@@ -80,6 +90,10 @@ fn a_run_ends_with_the_comparison_with_its_baseline() {
     let other = "--num-vectors 500 --dimension 16 --seed 7 --settle 0s --collection-name other";
     place.line(&format!("setup --uri {uri} {other}")).expect(0);
     again("--rate 60 --baseline main --collection-name other").expect(2).says(&["dataset: "]);
+    let larger = "--num-vectors 600 --dimension 16 --settle 0s --collection-name larger";
+    place.line(&format!("setup --uri {uri} {larger}")).expect(0);
+    let refused = again("--rate 60 --baseline main --collection-name larger").expect(2);
+    refused.says(&["would not be like its baseline", "rows: 500 (base), 600 (new)"]);
     again("--rate 60 --baseline main --fail-on p99(unheard)>5%").expect(2).says(&["`unheard`"]);
     assert_eq!(runs(&place), 1, "nothing was sent");
     let done = again("--rate 60 --baseline main --markdown run.md");
@@ -91,6 +105,28 @@ fn a_run_ends_with_the_comparison_with_its_baseline() {
         assert!(done.expect(4).stderr.contains("Verdict: regressed"));
         assert!(markdown.contains("#### Against the baseline\n\n**❌ regressed: "), "{markdown}");
     }
+}
+
+#[test]
+fn a_baseline_is_a_run_that_others_can_be_compared_with() {
+    let place = Workplace::new();
+    let (before, valid) = run(&place, "fixed:5ms", "before", 60);
+    let path = place.path().join(&before).join("run.json");
+    let whole: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let set_with = |change: fn(&mut serde_json::Value)| {
+        let mut record = whole.clone();
+        change(&mut record);
+        std::fs::write(&path, record.to_string()).unwrap();
+        place.line(&format!("baseline set main {before}"))
+    };
+    set_with(|record| record["state"] = "failed".into()).expect(2).says(&["failed", "name a run that ended"]);
+    set_with(|record| record["totals"]["dropped_rows"] = 3.into())
+        .expect(5)
+        .says(&["is invalid", "dropped_rows"]);
+    let shard = set_with(|record| record["shard"] = serde_json::json!({ "index": 1, "count": 3 })).expect(2);
+    shard.says(&["is shard 1 of 3", "name the directories of all 3 shards"]);
+    assert!(!place.path().join("data/baselines.toml").exists(), "none of them is one");
+    set_with(|_| ()).expect(if valid { 0 } else { 5 });
 }
 
 fn runs(place: &Workplace) -> usize {

@@ -33,6 +33,7 @@ fn the_demo_reports_and_leaves_nothing_running() {
     }
     assert_eq!(processes_with("squall-demo-test"), Vec::<String>::new());
     let run = place.only_run();
+    assert!(run.join("server.parquet").is_file(), "the sandbox has metrics as Milvus has them");
     assert!(place.path().join("reports").join(run.file_name().unwrap()).join("report.html").is_file());
 }
 

@@ -38,6 +38,8 @@ fn what_k6_measured_is_followed_and_not_compared() {
     assert_eq!(trend("--where build=8").expect(0).json()["series"][0]["runs"].as_array().unwrap().len(), 6);
     assert_eq!(trend("--since 1d").expect(0).json()["series"].as_array().unwrap().len(), 0);
     trend("--window 3").expect(0);
+    trend("--metric p99(serch)").expect(2).says(&["class `serch`", "they have search"]);
+    trend("--where brnch=main").expect(2).says(&["label `brnch`", "they have ", "build"]);
     let run = history["series"][0]["metrics"][0]["changes"][0]["run"].as_str().unwrap().to_owned();
     place.line(&format!("analyze trend accept {run} --reason intended")).expect(0);
     trend("").expect(0);

@@ -365,6 +365,7 @@ pub(crate) fn record(simulation: &Simulation, plan: &Plan, run: &RunDir, rows: &
             name: plan.server.collection.clone(),
             rows: Some(100_000),
             dataset: Some("squall-1-42-768".into()),
+            dataset_rows: Some(100_000),
             dimension: 768,
             index: Some("IVF_FLAT nlist=1024 L2".into()),
             consistency: Some("bounded".into()),

@@ -12,7 +12,7 @@ use crate::figure::{Drawing, Layout, latency, over_time, shading, theme};
 use crate::number::decimal;
 use crate::series::Bucket;
 use crate::spans::Spans;
-use crate::statistics::{Quantity, Sample, percentile_ms};
+use crate::statistics::{Quantity, Sample, answered_ms};
 
 /// Farther than this, in per cent, a band is cut off.
 const FARTHEST: f64 = 400.0;
@@ -84,7 +84,7 @@ fn percentiles(comparison: &Comparison, layout: Layout) -> Drawing {
     });
     let samples: Vec<(String, Option<&Sample>)> =
         runs(comparison).map(|(run, name, _)| (name, run.group(TOTAL))).collect();
-    let table = tables::by_percentile(&samples, |sample, percentile| percentile_ms((*sample)?, percentile));
+    let table = tables::by_percentile(&samples, |sample, percentile| answered_ms((*sample)?, percentile));
     Drawing {
         stem: "percentiles",
         title: "Response time of both sides".to_owned(),

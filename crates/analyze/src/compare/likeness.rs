@@ -5,7 +5,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::Serialize;
+use squall_core::run_record::CollectionRecord;
 use squall_core::summary::RunIdentity;
+
+use crate::number::thousands;
 
 /// What runs must share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -13,8 +16,10 @@ use squall_core::summary::RunIdentity;
 pub enum LikenessKey {
     /// What was asked: [`squall_core::plan::Plan::work_key`].
     WorkKey,
-    /// The rows of the collection.
+    /// Which rows the collection has, as far as it has them.
     Dataset,
+    /// How many of the dataset's rows it has.
+    Rows,
     /// The index and its parameters.
     Index,
     /// Processor, cores and memory of the machine that made the load.
@@ -23,13 +28,14 @@ pub enum LikenessKey {
 
 impl LikenessKey {
     /// All.
-    pub const ALL: [Self; 4] = [Self::WorkKey, Self::Dataset, Self::Index, Self::HostClass];
+    pub const ALL: [Self; 5] = [Self::WorkKey, Self::Dataset, Self::Rows, Self::Index, Self::HostClass];
 
     /// Its name on the command line and in JSON.
     pub fn name(self) -> &'static str {
         match self {
             Self::WorkKey => "work_key",
             Self::Dataset => "dataset",
+            Self::Rows => "rows",
             Self::Index => "index",
             Self::HostClass => "host_class",
         }
@@ -44,6 +50,7 @@ impl LikenessKey {
         match self {
             Self::WorkKey => run.work_key.clone(),
             Self::Dataset => known(&run.dataset),
+            Self::Rows => known(&run.rows.map(thousands)),
             Self::Index => known(&run.index),
             Self::HostClass => run.host_class.clone(),
         }
@@ -55,8 +62,10 @@ impl LikenessKey {
 pub struct Likeness {
     /// What is asked.
     pub work_key: String,
-    /// The rows of the collection, where known.
+    /// Which rows the collection has; where nobody knows, the collection's name, which stands for them.
     pub dataset: Option<String>,
+    /// How many of the dataset's rows it has, where both are known.
+    pub rows: Option<u64>,
     /// The index and its parameters, where known.
     pub index: Option<String>,
     /// Processor, cores and memory of the machine that makes the load.
@@ -68,11 +77,29 @@ impl Likeness {
     pub fn of(run: &RunIdentity) -> Self {
         Self {
             work_key: run.work_key.clone(),
-            dataset: run.dataset.clone(),
+            dataset: dataset(run.dataset.as_ref(), run.collection.as_ref()),
+            rows: run.dataset.as_ref().and(run.rows),
             index: run.index.clone(),
             host_class: run.host_class.clone(),
         }
     }
+
+    /// That of a run which is yet to be made, on such a collection.
+    pub fn planned(work_key: String, collection: &CollectionRecord, host_class: String) -> Self {
+        Self {
+            work_key,
+            dataset: dataset(collection.dataset.as_ref(), Some(&collection.name)),
+            rows: collection.dataset.as_ref().and(collection.dataset_rows.or(collection.rows)),
+            index: collection.index.clone(),
+            host_class,
+        }
+    }
+}
+
+/// The dataset's identity. Collections of which none is known and that bear different names have nothing in
+/// common that could be compared.
+fn dataset(identity: Option<&String>, collection: Option<&String>) -> Option<String> {
+    identity.cloned().or_else(|| collection.map(|name| format!("collection {name}")))
 }
 
 impl FromStr for LikenessKey {
@@ -82,7 +109,7 @@ impl FromStr for LikenessKey {
         let name = text.replace('-', "_");
         Self::ALL.into_iter().find(|key| key.name() == name).ok_or_else(|| {
             format!(
-                "`{text}` is not something that runs must share; use work_key, dataset, index or host_class"
+                "`{text}` is not something that runs must share; use work_key, dataset, rows, index or host_class"
             )
         })
     }
@@ -149,6 +176,11 @@ pub(crate) fn changes(base: &[&RunIdentity], new: &[&RunIdentity]) -> Vec<Change
             new: values(new, |run| known(run.server.version.as_ref())),
         },
     ];
+    if base.iter().chain(new).all(|run| run.dataset.is_none()) {
+        // A collection in use grows: that is worth knowing, and no reason to refuse.
+        let rows = |run: &RunIdentity| known(run.rows.map(thousands).as_ref());
+        all.push(Changed { what: "rows".to_owned(), base: values(base, rows), new: values(new, rows) });
+    }
     all.extend(labels.into_iter().map(|label| Changed {
         what: format!("label {label}"),
         base: values(base, |run| known(run.labels.get(label))),

@@ -247,6 +247,14 @@ pub fn can_be_compared(base: &[PathBuf], new: &Likeness, rules: &[Rule]) -> Resu
     classes_are_known(rules, &observed::shared_groups(&[observed]))
 }
 
+/// Whether anything can be compared with each of these runs.
+///
+/// # Errors
+/// As [`compare_runs`] would have them: a run that is invalid, goes on, failed, or lacks a shard.
+pub fn can_be_a_base(runs: &[PathBuf]) -> Result<(), CompareError> {
+    observe_all(runs).map(drop)
+}
+
 /// In what the runs are unlike and may be.
 fn differences(
     base: &[Likeness],

@@ -1,13 +1,13 @@
 //! What is kept of a run for its comparison: the samples by class, and the run over time.
 
 use squall_core::plan::Plan;
-use squall_core::schedule::StageKind;
 use squall_core::summary::Summary;
 
 use crate::analysis::Analysis;
+use crate::measured_time::MeasuredTime;
 use crate::series::Series;
-use crate::spans::{Spans, placed_stages};
-use crate::statistics::{Request, Sample, slices};
+use crate::spans::Spans;
+use crate::statistics::{Request, Sample};
 
 /// Name of the group of all requests.
 pub(super) const TOTAL: &str = "total";
@@ -27,10 +27,11 @@ pub(super) struct Observed {
 
 impl Observed {
     pub(super) fn of(analysis: &Analysis) -> Self {
-        let time = MeasuredTime::of(analysis);
+        let time = MeasuredTime::new(&analysis.spans, &analysis.record.plan);
         let classes = analysis.groups.classes.iter().map(|(name, _)| Some(name.as_str()));
         let groups = std::iter::once(None).chain(classes).map(|class| {
-            let sample = Sample::new(time.strata.clone(), time.length_s, requests(analysis, &time, class));
+            let sample =
+                Sample::new(time.strata().to_vec(), time.length_s(), requests(analysis, &time, class));
             (class.unwrap_or(TOTAL).to_owned(), sample)
         });
         Self {
@@ -38,7 +39,7 @@ impl Observed {
             series: analysis.series.clone(),
             plan: analysis.record.plan.clone(),
             spans: analysis.spans.clone(),
-            length_s: time.length_s,
+            length_s: time.length_s(),
             groups: groups.collect(),
         }
     }
@@ -56,45 +57,6 @@ pub(super) fn shared_groups(sides: &[Vec<Observed>]) -> Vec<String> {
     names.filter(|name| runs().all(|run| run.group(name).is_some())).cloned().collect()
 }
 
-/// The measured spans put end to end and cut into slices.
-struct MeasuredTime {
-    /// Spans, each with what is measured before it, in nanoseconds.
-    spans: Vec<(i64, i64, i64)>,
-    length_ns: i64,
-    length_s: f64,
-    strata: Vec<u16>,
-}
-
-impl MeasuredTime {
-    fn of(analysis: &Analysis) -> Self {
-        let mut length_ns = 0;
-        let mut spans = Vec::new();
-        for (from, to) in analysis.spans.iter() {
-            spans.push((from, to, length_ns));
-            length_ns += to - from;
-        }
-        let length_s = length_ns as f64 / 1e9;
-        let stages = placed_stages(&analysis.record.plan);
-        let count = slices(length_s);
-        let stage_of = |slice: usize| {
-            let middle = ((slice as f64 + 0.5) / count as f64 * length_ns as f64) as i64;
-            let span = spans.iter().rev().find(|(_, _, before)| *before <= middle);
-            let due = span.map_or(0, |(from, _, before)| from + middle - before);
-            let steady = stages.iter().filter(|stage| stage.kind == StageKind::Steady);
-            steady.clone().position(|stage| (stage.from_ns..stage.to_ns).contains(&due)).unwrap_or(0) as u16
-        };
-        let strata = (0..count).map(stage_of).collect();
-        Self { spans, length_ns, length_s, strata }
-    }
-
-    /// The slice of an instant; `None` where it is not measured.
-    fn slice(&self, due_ns: i64) -> Option<u32> {
-        let (from, _, before) = self.spans.iter().find(|(from, to, _)| (*from..*to).contains(&due_ns))?;
-        let at = i128::from(due_ns - from + before) * self.strata.len() as i128 / i128::from(self.length_ns);
-        u32::try_from(at).ok()
-    }
-}
-
 /// The measured requests of a class, or of all.
 fn requests<'a>(
     analysis: &'a Analysis,
@@ -110,7 +72,7 @@ fn requests<'a>(
     rows.filter_map(move |row| {
         let answered = row.outcome().is_answered();
         Some(Request {
-            slice: time.slice(row.due_ns())?,
+            slice: time.slice(row.due_ns())? as u32,
             response_ns: answered.then(|| row.response_ns()),
             recall: row.recall().filter(|_| answered),
         })

@@ -20,13 +20,18 @@ pub struct ComparisonFiles {
 }
 
 impl Comparison {
-    /// Writes `<reports>/<new>-against-<base>/`: `comparison.html`, `.json` and `.md`, a PNG and an
-    /// SVG of each figure; and the Markdown once more to `markdown`, where one is named.
+    /// Writes `<reports>/<new>-against-<base>/`, each side by its first run and the number of the others:
+    /// `comparison.html`, `.json` and `.md`, a PNG and an SVG of each figure; and the Markdown once more to
+    /// `markdown`, where one is named.
     ///
     /// # Errors
     /// When a file cannot be written or a figure not drawn.
     pub fn write(&self, reports: &Path, markdown: Option<&Path>) -> Result<ComparisonFiles, AnalyzeError> {
-        let name = |side: &super::Side| side.runs.first().map_or_else(String::new, |run| file_name(&run.id));
+        let name = |side: &super::Side| match side.runs.as_slice() {
+            [] => String::new(),
+            [run] => file_name(&run.id),
+            [first, others @ ..] => format!("{}-and-{}-more", file_name(&first.id), others.len()),
+        };
         let directory = reports.join(format!("{}-against-{}", name(&self.new), name(&self.base)));
         fs::create_dir_all(&directory)
             .map_err(|source| AnalyzeError::Write { path: directory.clone(), source })?;

@@ -86,6 +86,8 @@ pub struct RuleResult {
     pub outcome: RuleOutcome,
     /// Whether it fails the comparison: it is broken, or it cannot be known though the base has the figure.
     pub broken: bool,
+    /// Whether only failed requests break it, each of which counts as infinitely late.
+    pub by_failures: bool,
 }
 
 impl RuleResult {
@@ -93,6 +95,9 @@ impl RuleResult {
     pub(super) fn words(&self) -> &'static str {
         match (self.outcome, self.broken) {
             (RuleOutcome::Held, _) => "held",
+            (RuleOutcome::Broken, _) if self.by_failures => {
+                "broken by failed requests, each of which counts as infinitely late"
+            }
             (RuleOutcome::Broken, _) => "broken",
             (RuleOutcome::Unknown, true) => {
                 "not known, which counts as broken: the base has the figure, and the rows do not say how it changed"
@@ -104,20 +109,21 @@ impl RuleResult {
 
 impl Rule {
     /// A difference breaks a rule when it is beyond the bound and not by chance. A figure that the base
-    /// has and that is then lost breaks it, too: nobody shall be told that all is well.
+    /// has and that is then lost breaks it, too: nobody shall be told that all is well. Of a response time
+    /// that is also so where failed requests, each infinitely late, make the difference.
     pub(super) fn hold(&self, groups: &[ComparedGroup]) -> RuleResult {
         let name = self.class.as_deref().unwrap_or(TOTAL);
         let group = groups.iter().find(|group| group.name == name);
         let found = group.and_then(|group| group.figures.iter().find(|found| found.figure == self.quantity));
         let change = found.and_then(|found| found.change);
+        let beyond = |change: f64| self.comparison.holds(change, self.percent);
+        let of_answered = change.is_some_and(beyond) && found.is_some_and(|found| found.discovered);
+        let with_failures = found.and_then(|found| found.with_failures).is_some_and(|all| {
+            all.lost && beyond(f64::INFINITY) || all.discovered && all.change.is_some_and(beyond)
+        });
         let outcome = match change {
             None => RuleOutcome::Unknown,
-            Some(change)
-                if self.comparison.holds(change, self.percent)
-                    && found.is_some_and(|found| found.discovered) =>
-            {
-                RuleOutcome::Broken
-            }
+            Some(_) if of_answered || with_failures => RuleOutcome::Broken,
             Some(_) => RuleOutcome::Held,
         };
         let broken = match outcome {
@@ -125,7 +131,8 @@ impl Rule {
             RuleOutcome::Broken => true,
             RuleOutcome::Unknown => found.is_some_and(|found| found.base.is_some()),
         };
-        RuleResult { rule: self.text.clone(), change, outcome, broken }
+        let by_failures = outcome == RuleOutcome::Broken && !of_answered;
+        RuleResult { rule: self.text.clone(), change, outcome, broken, by_failures }
     }
 
     /// The class that it names.

@@ -91,12 +91,27 @@ pub(super) fn notes(comparison: &Comparison) -> Vec<String> {
     }
     let runs = || [&comparison.base, &comparison.new].into_iter().flat_map(|side| &side.runs);
     let unknown = |of: fn(&RunIdentity) -> bool| runs().all(of);
-    let both =
-        [("dataset", unknown(|run| run.dataset.is_none())), ("index", unknown(|run| run.index.is_none()))];
-    for (what, _) in both.into_iter().filter(|(_, unknown)| *unknown) {
-        notes.push(format!(
-            "The {what} is not known on either side, so that it was the same is taken for granted and not checked."
-        ));
+    if unknown(|run| run.dataset.is_none()) {
+        notes.push(
+            "The dataset is not known on either side: that the collection of that name held the same is taken for \
+             granted and not checked."
+                .to_owned(),
+        );
+    }
+    if unknown(|run| run.index.is_none()) {
+        notes.push(
+            "The index is not known on either side, so that it was the same is taken for granted and not checked."
+                .to_owned(),
+        );
+    }
+    let mut figures = comparison.groups.iter().flat_map(|group| &group.figures);
+    if figures.any(|found| found.figure == Quantity::ErrorRate && found.word == Word::Regressed) {
+        notes.push(
+            "More requests fail than before, and response times are those of the answered ones: where the slow ones \
+             fail they look better, which is then not called improved. A rule on a response time counts each failed \
+             request as infinitely late, as targets do."
+                .to_owned(),
+        );
     }
     for run in runs().filter(|run| run.state == squall_core::run_record::RunState::Interrupted) {
         notes.push(format!("{} was interrupted: only what it measured until then is compared.", run.id));
@@ -156,6 +171,9 @@ pub(super) fn verdict(figure: &Compared) -> String {
     let word = figure.word.text();
     if figure.word != Word::Unclear {
         return word.to_owned();
+    }
+    if figure.failures_hide {
+        return format!("{word}: more requests fail, and how late those would have been is not known");
     }
     match figure.more {
         Some(More::Seconds(seconds)) => format!("{word}: {} a side would decide", length(seconds)),
@@ -348,7 +366,9 @@ mod tests {
                 word: Word::Unclear,
                 word_alone: Word::Unclear,
                 more,
+                failures_hide: false,
                 discovered: false,
+                with_failures: None,
             })
         };
         assert_eq!(unclear(20.0, Some(More::Seconds(150.0))), "unclear: 3 min a side would decide");

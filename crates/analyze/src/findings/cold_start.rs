@@ -16,6 +16,10 @@ const SLOWER: f64 = 1.5;
 const LONGEST: f64 = 1.0 / 3.0;
 
 pub(super) fn find(facts: &Facts<'_>) -> Option<Finding> {
+    // A generator that is late may be so at the beginning.
+    if !facts.failed_of_the_generator().is_empty() {
+        return None;
+    }
     let windows = of_the_first_stage(facts);
     let known: Vec<f64> = windows.iter().filter_map(|window| window.p95_ms).collect();
     if known.len() < FEWEST || known.len() < windows.len() {

@@ -3,11 +3,11 @@
 
 use squall_core::plan::{Load, ThinkTime};
 use squall_core::schedule::StageKind;
-use squall_core::summary::{Finding, FindingKind, ValidityCheck, ValidityResult};
+use squall_core::summary::{Finding, FindingKind, ValidityCheck};
 use squall_core::target::Figure;
 use squall_core::units::format_duration;
 
-use super::{Facts, rounded, share};
+use super::{Facts, GENERATOR_ADVICE, rounded, share};
 use crate::judge::JudgedTarget;
 use crate::number::thousands;
 use crate::series::Bucket;
@@ -25,7 +25,7 @@ const BY_FAILURES: f64 = 0.5;
 
 pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
     let missed = missed(facts);
-    let failed = failed_of_its_own(facts);
+    let failed = facts.failed_of_the_generator();
     // A generator that fell behind looks just like a server that did.
     let saturated = if failed.is_empty() { saturated(facts) } else { None };
     if missed.is_none() && saturated.is_none() {
@@ -73,21 +73,13 @@ fn asked_and_found(judged: &JudgedTarget) -> String {
     }
 }
 
-/// The checks of the generator itself that it failed.
-fn failed_of_its_own<'a>(facts: &Facts<'a>) -> Vec<&'a ValidityCheck> {
-    const OWN: [&str; 7] =
-        ["lag", "worker_busy", "run_queue", "steal", "throttled", "due_not_sent", "flow_control"];
-    let failed = facts.checks.iter().filter(|check| check.result == ValidityResult::Invalid);
-    failed.filter(|check| OWN.contains(&check.check.as_str())).collect()
-}
-
 fn generator(judged: &JudgedTarget, failed: &[&ValidityCheck]) -> Finding {
     Finding {
         kind: FindingKind::LowRate,
         problem: true,
         statement: format!("{}, and the generator was the limit.", asked_and_found(judged)),
         evidence: failed.iter().map(|check| check.message.clone()).collect(),
-        advice: "Say nothing of the server by this run: give the generator more cores or another host, or share the load with --shard.".to_owned(),
+        advice: GENERATOR_ADVICE.to_owned(),
     }
 }
 

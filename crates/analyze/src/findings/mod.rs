@@ -12,7 +12,7 @@ mod tail;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use squall_core::plan::Plan;
-use squall_core::summary::{Finding, ValidityCheck};
+use squall_core::summary::{Finding, ValidityCheck, ValidityResult};
 
 use crate::contention::Contention;
 use crate::failures::FailureGroup;
@@ -61,6 +61,14 @@ impl<'a> Facts<'a> {
         })
     }
 
+    /// The checks of the generator itself that it failed: what is slow then may be its own doing.
+    fn failed_of_the_generator(&self) -> Vec<&'a ValidityCheck> {
+        const OWN: [&str; 7] =
+            ["lag", "worker_busy", "run_queue", "steal", "throttled", "due_not_sent", "flow_control"];
+        let failed = self.checks.iter().filter(|check| check.result == ValidityResult::Invalid);
+        failed.filter(|check| OWN.contains(&check.check.as_str())).collect()
+    }
+
     /// The stages of which something is measured, in the order of time.
     fn measured_stages(&self) -> Vec<PlacedStage> {
         let mut stages = placed_stages(self.plan);
@@ -76,6 +84,9 @@ impl<'a> Facts<'a> {
         rates.all(|rate| (rate - first).abs() <= 0.01 * first.max(1.0))
     }
 }
+
+/// What to do where the generator was, or may have been, the cause.
+const GENERATOR_ADVICE: &str = "Say nothing of the server by this run: give the generator more cores or another host, or share the load with --shard.";
 
 /// Every finding that the figures support, problems first.
 pub(crate) fn find(facts: &Facts<'_>) -> Vec<Finding> {

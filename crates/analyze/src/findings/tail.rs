@@ -5,7 +5,7 @@ use squall_core::summary::{Finding, FindingKind};
 use squall_core::target::Figure;
 use squall_core::units::format_duration;
 
-use super::{Facts, listed, rounded, share, tenths};
+use super::{Facts, GENERATOR_ADVICE, listed, rounded, share, tenths};
 use crate::moments::{Cluster, When};
 use crate::number::{or_dash, thousands};
 use crate::server_view::ServerSeries;
@@ -56,6 +56,23 @@ pub(super) fn find(facts: &Facts<'_>) -> Option<Finding> {
             thousands(u64::from(facts.plan.max_in_flight)),
         ));
     }
+    let sent_late = slowest.lag_share >= 0.3;
+    if sent_late {
+        evidence.push(format!(
+            "The generator sent them late, which is {} of their response time and not the server's doing.",
+            share(slowest.lag_share)
+        ));
+    }
+    let failed = facts.failed_of_the_generator();
+    if sent_late || !failed.is_empty() {
+        evidence.extend(failed.iter().map(|check| check.message.clone()));
+        let how = if sent_late {
+            "the generator sent the slow requests late"
+        } else {
+            "the generator, which failed its own checks, may be the cause"
+        };
+        return Some(finding(ratio, how, evidence, GENERATOR_ADVICE));
+    }
     evidence.extend(server(facts, when.clusters()));
 
     let (how, advice) = match &when {
@@ -98,8 +115,12 @@ pub(super) fn find(facts: &Facts<'_>) -> Option<Finding> {
             ),
         },
     };
+    Some(finding(ratio, &how, evidence, &advice))
+}
+
+fn finding(ratio: f64, how: &str, evidence: Vec<String>, advice: &str) -> Finding {
     let statement = format!("P99 is {} times P50, and {how}.", rounded(ratio));
-    Some(Finding { kind: FindingKind::Tail, problem: true, statement, evidence, advice })
+    Finding { kind: FindingKind::Tail, problem: true, statement, evidence, advice: advice.to_owned() }
 }
 
 /// Whether a target for P99 or P99.9 is missed and none for the median is.

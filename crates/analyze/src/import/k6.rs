@@ -8,14 +8,16 @@ use std::path::Path;
 use chrono::{DateTime, TimeDelta, Utc};
 use squall_core::summary::{Figures, LatencyFigures};
 
-use super::{Found, ImportError, ImportOptions, Imported, Table, file_name, modified, store};
+use super::{Found, ImportError, ImportOptions, Imported, Table, modified, name_of, store};
 use crate::percentile::{Percentile, Sorted, Unsorted, ms};
 
 const TOOL: &str = "k6";
 
+/// The duration of a call of gRPC.
+const GRPC: &str = "grpc_req_duration";
+
 /// Durations of requests, in milliseconds; the first that a file has is taken.
-const DURATIONS: [&str; 4] =
-    ["milvus_req_duration", "grpc_req_duration", "http_req_duration", "iteration_duration"];
+const DURATIONS: [&str; 4] = ["milvus_req_duration", GRPC, "http_req_duration", "iteration_duration"];
 
 /// The samples of one request class.
 #[derive(Clone, Default)]
@@ -34,7 +36,7 @@ pub fn k6(file: &Path, options: &ImportOptions) -> Result<Imported, ImportError>
         metric: table.column("metric_name")?,
         timestamp: table.column("timestamp")?,
         value: table.column("metric_value")?,
-        others: ["expected_response", "error", "error_code", "name", "scenario", "url"]
+        others: ["expected_response", "error", "error_code", "name", "scenario", "url", "status"]
             .map(|name| table.columns.get(name).copied()),
     };
     let nothing = table.strange(format!(
@@ -79,7 +81,7 @@ pub fn k6(file: &Path, options: &ImportOptions) -> Result<Imported, ImportError>
     });
     let found = Found {
         tool: TOOL,
-        name: file_name(file),
+        name: name_of(file.file_stem()),
         started: options
             .started
             .unwrap_or_else(|| if first.timestamp() > 0 { first } else { modified(file) }),
@@ -122,8 +124,9 @@ struct Columns {
     metric: usize,
     timestamp: usize,
     value: usize,
-    /// `expected_response`, `error`, `error_code`, `name`, `scenario`, `url`: as far as they are written.
-    others: [Option<usize>; 6],
+    /// `expected_response`, `error`, `error_code`, `name`, `scenario`, `url`, `status`: as far as they are
+    /// written.
+    others: [Option<usize>; 7],
 }
 
 impl Columns {
@@ -161,9 +164,12 @@ impl Columns {
     }
 
     fn failed(&self, row: &csv::StringRecord) -> bool {
+        // Of a call of gRPC k6 says nothing but its code, of which 0 is well; HTTP's codes are others.
+        let is_grpc = row.get(self.metric) == Some(GRPC);
         self.other(row, 0) == "false"
             || !self.other(row, 1).is_empty()
             || !matches!(self.other(row, 2), "" | "0")
+            || is_grpc && !matches!(self.other(row, 6), "" | "0")
     }
 
     /// The name that the script gives a request, else its scenario. An URL is no name.

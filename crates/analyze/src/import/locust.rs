@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 use squall_core::summary::{Figures, LatencyFigures};
 
-use super::{Found, ImportError, ImportOptions, Imported, Table, file_name, modified, store};
+use super::{Found, ImportError, ImportOptions, Imported, Table, modified, name_of, store};
 use crate::percentile::Percentile;
 
 const TOOL: &str = "locust";
@@ -30,7 +30,7 @@ pub fn locust(prefix: &Path, options: &ImportOptions) -> Result<Imported, Import
     let (totals, classes) = figures(&stats)?;
     let started = options.started.or_else(|| first_time(&with("_stats_history.csv")));
     let started = started.unwrap_or_else(|| modified(&stats));
-    store(Found { tool: TOOL, name: file_name(prefix), started, totals, classes }, options)
+    store(Found { tool: TOOL, name: name_of(prefix.file_name()), started, totals, classes }, options)
 }
 
 fn figures(path: &Path) -> Result<(Figures, BTreeMap<String, Figures>), ImportError> {

@@ -7,6 +7,7 @@ mod k6;
 mod locust;
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -53,6 +54,12 @@ pub enum ImportError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The same figures are in the history already.
+    #[error("{} holds these figures already: they were imported before, and nothing was added", .0.display())]
+    Again(PathBuf),
+    /// Another measurement of that name began in the same second.
+    #[error("{} exists already: another measurement of that name began in the same second; say with --started when this one did", .0.display())]
+    SameStart(PathBuf),
     /// The run's directory could not be written.
     #[error(transparent)]
     Write(#[from] RunDirError),
@@ -79,8 +86,13 @@ struct Found {
 }
 
 fn store(found: Found, options: &ImportOptions) -> Result<Imported, ImportError> {
-    let name = options.name.clone().unwrap_or(found.name);
-    let run = RunDir::create(&options.data, found.started, &name, Shard::WHOLE)?;
+    let name = options.name.clone().unwrap_or_else(|| found.name.clone());
+    let run =
+        RunDir::create(&options.data, found.started, &name, Shard::WHOLE).map_err(|error| match error {
+            RunDirError::Exists(run) if has(&run, &found) => ImportError::Again(run),
+            RunDirError::Exists(run) => ImportError::SameStart(run),
+            error => error.into(),
+        })?;
     // There are no rows, and nothing shall look for them.
     let _ = fs::remove_dir(run.path().join("requests"));
     let summary = Summary {
@@ -91,7 +103,9 @@ fn store(found: Found, options: &ImportOptions) -> Result<Imported, ImportError>
             state: RunState::Complete,
             work_key: format!("{}:{name}", found.tool),
             name,
+            collection: None,
             dataset: None,
+            rows: None,
             index: None,
             server: ServerIdentity { uri: String::new(), version: None, protocol: String::new() },
             host_class: "not known".to_owned(),
@@ -110,6 +124,18 @@ fn store(found: Found, options: &ImportOptions) -> Result<Imported, ImportError>
     };
     write_json(&run.path().join("summary.json"), &summary)?;
     Ok(Imported { directory: run.path().to_owned(), summary })
+}
+
+/// Whether a run directory holds just these figures.
+fn has(run: &Path, found: &Found) -> bool {
+    let there: Option<Summary> = read_json(&run.join("summary.json")).ok();
+    // As they read back: a float may come out of its text in another last bit.
+    let figures = serde_json::to_string(&(&found.totals, &found.classes));
+    let figures =
+        figures.and_then(|text| serde_json::from_str::<(Figures, BTreeMap<String, Figures>)>(&text));
+    there.zip(figures.ok()).is_some_and(|(there, figures)| {
+        there.run.imported_from.as_deref() == Some(found.tool) && (there.totals, there.classes) == figures
+    })
 }
 
 /// The tool whose measurements a run directory holds, if they are not Squall's.
@@ -174,6 +200,6 @@ fn modified(path: &Path) -> DateTime<Utc> {
 }
 
 /// The last part of a path, as the name of a run.
-fn file_name(path: &Path) -> String {
-    path.file_stem().map_or_else(|| "imported".to_owned(), |name| name.to_string_lossy().into_owned())
+fn name_of(last: Option<&OsStr>) -> String {
+    last.map_or_else(|| "imported".to_owned(), |name| name.to_string_lossy().into_owned())
 }

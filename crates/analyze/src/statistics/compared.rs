@@ -5,6 +5,7 @@ use serde::{Serialize, Serializer};
 use super::difference::{Difference, Scale, Word, critical, word};
 use super::discovery::discoveries;
 use super::sample::Sample;
+use super::within::Rows;
 use super::{between, within};
 use crate::percentile::Percentile;
 
@@ -100,6 +101,11 @@ impl Quantity {
         if self.in_points() { Scale::Plain } else { Scale::Ratio }
     }
 
+    /// Whether it is a response time, of which failed requests have none.
+    pub fn is_latency(self) -> bool {
+        !matches!(self, Self::Rate | Self::ErrorRate | Self::Recall)
+    }
+
     /// The figure of a sample: times in milliseconds, shares as fractions; `None` where the rows do
     /// not say.
     pub fn of(self, sample: &Sample) -> Option<f64> {
@@ -122,18 +128,26 @@ impl Quantity {
                 sample.slices.iter().map(|slice| f64::from(slice.recalls)).sum(),
             ),
             Self::P50 | Self::P95 | Self::P99 | Self::P999 => {
-                percentile_ms(sample, self.percentile().expect("these four are percentiles"))
+                answered_ms(sample, self.percentile().expect("these four are percentiles"))
             }
         }
     }
 }
 
+/// A percentile of the answered requests in milliseconds; `None` under the rows that it needs.
+pub(crate) fn answered_ms(sample: &Sample, percentile: Percentile) -> Option<f64> {
+    percentile_ms(sample, percentile, Rows::Answered)
+}
+
+/// A percentile that failed requests make infinite.
+const NEVER_MS: f64 = within::NEVER_NS as f64 / 1e6;
+
 /// In milliseconds; `None` under the rows that it needs.
-pub(crate) fn percentile_ms(sample: &Sample, percentile: Percentile) -> Option<f64> {
+fn percentile_ms(sample: &Sample, percentile: Percentile, counted: Rows) -> Option<f64> {
     let rows = sample.by_speed();
-    let enough = rows.len() >= percentile.min_rows();
-    let rank = percentile.rank(rows.len()).checked_sub(1).filter(|_| enough)?;
-    rows.get(rank).map(|(_, ns)| *ns as f64 / 1e6)
+    let count = rows.len() + if counted == Rows::All { sample.failures() } else { 0 };
+    let rank = percentile.rank(count).checked_sub(1).filter(|_| count >= percentile.min_rows())?;
+    Some(rows.get(rank).map_or(NEVER_MS, |(_, ns)| *ns as f64 / 1e6))
 }
 
 /// What an unclear difference would need to become clear, each side.
@@ -173,8 +187,26 @@ pub struct Compared {
     /// What an unclear difference would need; null where a hundred times as much would not do, and where
     /// the interval has no end, so that nothing says how much would.
     pub more: Option<More>,
+    /// Whether it looks better only among the answered requests: more fail than before, and how late those
+    /// would have been nobody knows. The word is unclear then.
+    pub failures_hide: bool,
     /// Whether it is a difference at all, however small.
     #[serde(skip)]
+    pub discovered: bool,
+    /// The same with each failed request infinitely late, as targets have it; of response times where some
+    /// failed.
+    #[serde(skip)]
+    pub with_failures: Option<WithFailures>,
+}
+
+/// What a response time does where each failed request is infinitely late.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct WithFailures {
+    /// Whether the base's is finite and the new side's is not; of the mean, whether the error rate regressed.
+    pub lost: bool,
+    /// New less base in per cent, where both are finite.
+    pub change: Option<f64>,
+    /// Whether that is a difference at all.
     pub discovered: bool,
 }
 
@@ -193,6 +225,12 @@ pub struct Group<'a> {
     pub new: &'a [Sample],
 }
 
+impl Group<'_> {
+    fn has_failures(&self) -> bool {
+        self.base.iter().chain(self.new).any(|sample| sample.failures() > 0)
+    }
+}
+
 /// The figures of a group.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ComparedGroup {
@@ -204,40 +242,98 @@ pub struct ComparedGroup {
 
 /// Compares every figure of every group; `margin` in per cent.
 pub fn compare(groups: &[Group<'_>], margin: f64) -> Vec<ComparedGroup> {
+    let mut compared: Vec<ComparedGroup> = differences(groups, Rows::Answered)
+        .into_iter()
+        .zip(groups)
+        .map(|(found, group)| {
+            let figures = Quantity::ALL.iter().zip(found);
+            let figures = figures
+                .map(|(quantity, (found, discovered))| judged(*quantity, group, found, discovered, margin));
+            ComparedGroup { name: group.name.to_owned(), figures: figures.collect() }
+        })
+        .collect();
+    if groups.iter().any(Group::has_failures) {
+        for ((all, group), compared) in
+            differences(groups, Rows::All).into_iter().zip(groups).zip(&mut compared)
+        {
+            count_failures(&mut compared.figures, group, &all);
+        }
+    }
+    compared
+}
+
+/// The difference of each figure of each group, and whether it is one among all.
+fn differences(groups: &[Group<'_>], rows: Rows) -> Vec<Vec<(Option<Difference>, bool)>> {
     let found: Vec<Vec<Option<Difference>>> = groups
         .iter()
-        .map(|group| Quantity::ALL.iter().map(|quantity| difference(*quantity, group)).collect())
+        .map(|group| Quantity::ALL.iter().map(|quantity| difference(*quantity, group, rows)).collect())
         .collect();
     let p_values: Vec<f64> = found.iter().flatten().flatten().map(|found| found.p_value).collect();
     let mut discovered = discoveries(&p_values).into_iter();
-    let compared = |group: &Group<'_>, found: &[Option<Difference>]| {
-        let figures = Quantity::ALL.iter().zip(found).map(|(quantity, found)| {
-            let discovered = found.is_some_and(|_| discovered.next().unwrap_or(false));
-            judged(*quantity, group, *found, discovered, margin)
+    let mut judge =
+        |found: Option<Difference>| (found, found.is_some_and(|_| discovered.next().unwrap_or(false)));
+    found.into_iter().map(|group| group.into_iter().map(&mut judge).collect()).collect()
+}
+
+/// Adds to the response times of a group what its failed requests make of them, each infinitely late.
+fn count_failures(figures: &mut [Compared], group: &Group<'_>, all: &[(Option<Difference>, bool)]) {
+    let more_fail =
+        figures.iter().any(|found| found.figure == Quantity::ErrorRate && found.word == Word::Regressed);
+    for (compared, (difference, discovered)) in figures.iter_mut().zip(all) {
+        if !compared.figure.is_latency() {
+            continue;
+        }
+        if more_fail && compared.word == Word::Improved {
+            (compared.word, compared.failures_hide) = (Word::Unclear, true);
+        }
+        compared.with_failures = Some(match compared.figure.percentile() {
+            // One failure makes a mean infinite, and may be chance.
+            None => WithFailures { lost: more_fail, change: None, discovered: false },
+            Some(percentile) => {
+                let [base, new] = [group.base, group.new].map(|side| latest_ms(side, percentile));
+                let is = |ms: Option<f64>, finite: bool| ms.is_some_and(|ms| (ms < NEVER_MS) == finite);
+                let found = difference.filter(|_| is(base, true) && is(new, true));
+                WithFailures {
+                    lost: is(base, true) && is(new, false),
+                    change: found.map(|found| Scale::Ratio.percent(found.estimate)),
+                    discovered: *discovered && found.is_some_and(|found| found.excludes_zero()),
+                }
+            }
         });
-        ComparedGroup { name: group.name.to_owned(), figures: figures.collect() }
-    };
-    let mut compared = compared;
-    groups.iter().zip(&found).map(|(group, found)| compared(group, found)).collect()
+    }
+}
+
+/// The latest of the runs' percentiles, each failed request being infinitely late.
+fn latest_ms(side: &[Sample], percentile: Percentile) -> Option<f64> {
+    let all = side.iter().map(|sample| percentile_ms(sample, percentile, Rows::All));
+    all.collect::<Option<Vec<f64>>>()?.into_iter().reduce(f64::max)
 }
 
 /// The difference of a percentile alone, on the logarithm's scale.
 pub(crate) fn shift(base: &[Sample], new: &[Sample], percentile: Percentile) -> Option<Difference> {
     match (base, new) {
-        ([base], [new]) => within::percentile(base, new, percentile),
-        _ => {
-            let logs = |side: &[Sample]| {
-                let figure = |sample| percentile_ms(sample, percentile).and_then(|ms| Scale::Ratio.of(ms));
-                side.iter().map(figure).collect::<Option<Vec<f64>>>()
-            };
-            between::runs(&logs(base)?, &logs(new)?)
-        }
+        ([base], [new]) => within::percentile(base, new, percentile, Rows::Answered),
+        _ => between::runs(
+            &logarithms(base, percentile, Rows::Answered)?,
+            &logarithms(new, percentile, Rows::Answered)?,
+        ),
     }
 }
 
-fn difference(quantity: Quantity, group: &Group<'_>) -> Option<Difference> {
+/// Each run's percentile on the scale of its differences; `None` where one is not known.
+fn logarithms(side: &[Sample], percentile: Percentile, rows: Rows) -> Option<Vec<f64>> {
+    side.iter()
+        .map(|sample| percentile_ms(sample, percentile, rows).and_then(|ms| Scale::Ratio.of(ms)))
+        .collect()
+}
+
+fn difference(quantity: Quantity, group: &Group<'_>, rows: Rows) -> Option<Difference> {
     let ([base], [new]) = (group.base, group.new) else {
-        return between::runs(&on_scale(quantity, group.base)?, &on_scale(quantity, group.new)?);
+        let side = |side: &[Sample]| match quantity.percentile() {
+            Some(percentile) => logarithms(side, percentile, rows),
+            None => on_scale(quantity, side),
+        };
+        return between::runs(&side(group.base)?, &side(group.new)?);
     };
     match quantity {
         Quantity::Rate => within::rate(base, new),
@@ -245,7 +341,7 @@ fn difference(quantity: Quantity, group: &Group<'_>) -> Option<Difference> {
         Quantity::ErrorRate => within::error_rate(base, new),
         Quantity::Recall => within::recall(base, new),
         Quantity::P50 | Quantity::P95 | Quantity::P99 | Quantity::P999 => {
-            within::percentile(base, new, quantity.percentile()?)
+            within::percentile(base, new, quantity.percentile()?, rows)
         }
     }
 }
@@ -282,7 +378,9 @@ fn judged(
         word: Word::Unclear,
         word_alone: Word::Unclear,
         more: None,
+        failures_hide: false,
         discovered: false,
+        with_failures: None,
     };
     let Some(found) = difference else {
         return compared;
@@ -381,6 +479,25 @@ mod tests {
         let errors = only(&base, &new).into_iter().find(|found| found.figure == Quantity::ErrorRate).unwrap();
         assert_eq!((errors.base, errors.unit, errors.word), (Some(0.0), "points", Word::Regressed));
         assert!((errors.change.unwrap() - 100.0 * 400.0 / 8_400.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn failures_make_percentiles_later_and_then_infinite_in_several_runs_too() {
+        let side = |failures: u32| -> Vec<Sample> {
+            (0..3).map(|run| sample(times(8_000, 1.0 + 0.01 * f64::from(run)), failures)).collect()
+        };
+        let (base, new) = (side(8), side(400));
+        let group = Group { name: "total", base: &base, new: &new };
+        let found = |quantity| {
+            let figures = compare(&[group], MARGIN).remove(0).figures;
+            figures.into_iter().find(|found| found.figure == quantity).unwrap().with_failures.unwrap()
+        };
+        assert!(found(Quantity::P99).lost, "4.8 % fail");
+        let p95 = found(Quantity::P95);
+        assert!(!p95.lost && p95.change.is_some_and(|change| change > 1.0), "{p95:?}");
+        let back = Group { base: &new, new: &base, ..group };
+        let p99 = compare(&[back], MARGIN).remove(0).figures.remove(4).with_failures.unwrap();
+        assert!(!p99.lost && p99.change.is_none() && !p99.discovered, "{p99:?}");
     }
 
     #[test]

@@ -27,6 +27,13 @@ pub(crate) struct Spread {
     pub(crate) freedom: f64,
 }
 
+impl Spread {
+    /// That of the estimate divided by a number.
+    pub(crate) fn over(self, divisor: f64) -> Self {
+        Self { variance: self.variance / (divisor * divisor), ..self }
+    }
+}
+
 /// Number of cosines for a series of that length: fewer than half of what Lazarus et al. choose, since a level
 /// that wanders as slowly as a tenth of the run must still be seen.
 fn cosines(length: usize) -> usize {

@@ -21,8 +21,8 @@ pub(crate) mod sample;
 pub(crate) mod theil_sen;
 pub(crate) mod within;
 
-pub use compared::{Compared, ComparedGroup, Group, MARGIN, More, Quantity, compare};
-pub(crate) use compared::{percentile_ms, shift};
+pub use compared::{Compared, ComparedGroup, Group, MARGIN, More, Quantity, WithFailures, compare};
+pub(crate) use compared::{answered_ms, shift};
 pub use difference::Word;
 pub use edivisive::{Change, changes};
 pub use sample::{Request, SHORTEST_MEASURED_S, Sample, slices};

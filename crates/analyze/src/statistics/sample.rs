@@ -83,6 +83,11 @@ impl Sample {
         &self.answered
     }
 
+    /// Number of failed requests.
+    pub(crate) fn failures(&self) -> usize {
+        self.slices.iter().map(|slice| slice.failures as usize).sum()
+    }
+
     /// A series over the slices, from what each answered request adds to its own.
     pub(crate) fn series(&self, adds: impl Fn(usize, i64) -> f64) -> Vec<f64> {
         let mut series = vec![0.0; self.slices.len()];

@@ -12,11 +12,28 @@ use super::long_run::{Spread, of_sum};
 use super::sample::{Sample, Slice};
 use crate::percentile::Percentile;
 
-/// Difference of the logarithms of a percentile.
-pub(crate) fn percentile(base: &Sample, new: &Sample, percentile: Percentile) -> Option<Difference> {
-    let sides = [Quantile::of(base, percentile)?, Quantile::of(new, percentile)?];
+/// Difference of the logarithms of a percentile, of the answered requests or of all.
+pub(crate) fn percentile(
+    base: &Sample,
+    new: &Sample,
+    percentile: Percentile,
+    rows: Rows,
+) -> Option<Difference> {
+    let sides = [Quantile::of(base, percentile, rows)?, Quantile::of(new, percentile, rows)?];
     Some(moved(&sides))
 }
+
+/// Which requests a percentile is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rows {
+    /// Those that were answered.
+    Answered,
+    /// All, the failed ones being infinitely late.
+    All,
+}
+
+/// What stands for infinitely late where differences are taken: 292 years.
+pub(crate) const NEVER_NS: i64 = i64::MAX;
 
 /// Difference of the logarithms of the mean response time.
 pub(crate) fn mean(base: &Sample, new: &Sample) -> Option<Difference> {
@@ -25,7 +42,7 @@ pub(crate) fn mean(base: &Sample, new: &Sample) -> Option<Difference> {
         let sum: i128 = sample.by_speed().iter().map(|(_, ns)| i128::from(*ns)).sum();
         let mean = sum as f64 / rows;
         let spread = of_sum(&sample.series(|_, ns| ns as f64 - mean), &sample.strata)?;
-        (mean > 0.0).then(|| (mean.ln(), scaled(spread, rows * mean)))
+        (mean > 0.0).then(|| (mean.ln(), spread.over(rows * mean)))
     };
     Some(student(side(base)?, side(new)?))
 }
@@ -36,7 +53,7 @@ pub(crate) fn rate(base: &Sample, new: &Sample) -> Option<Difference> {
         let rows = sample.answered() as f64;
         let rate = rows / sample.length_s;
         let spread = of_sum(&sample.series(|_, _| 1.0), &sample.strata)?;
-        (rate > 0.0 && rate.is_finite()).then(|| (rate.ln(), scaled(spread, rows)))
+        (rate > 0.0 && rate.is_finite()).then(|| (rate.ln(), spread.over(rows)))
     };
     Some(student(side(base)?, side(new)?))
 }
@@ -49,7 +66,7 @@ pub(crate) fn error_rate(base: &Sample, new: &Sample) -> Option<Difference> {
         let rate = (requests > 0.0).then(|| failures / requests)?;
         let over = |slice: &Slice| f64::from(slice.failures) - rate * f64::from(slice.requests);
         let series: Vec<f64> = sample.slices.iter().map(over).collect();
-        let spread = scaled(of_sum(&series, &sample.strata)?, requests);
+        let spread = of_sum(&series, &sample.strata)?.over(requests);
         // Failures that did not occur may yet: never less than with one more and one more success
         // (Agresti and Caffo, The American Statistician 54, 2000, 280–288).
         let share = (failures + 1.0) / (requests + 2.0);
@@ -67,13 +84,9 @@ pub(crate) fn recall(base: &Sample, new: &Sample) -> Option<Difference> {
         let recall = (rows > 0.0).then(|| sum / rows)?;
         let over = |slice: &Slice| slice.recall_sum - recall * f64::from(slice.recalls);
         let series: Vec<f64> = sample.slices.iter().map(over).collect();
-        Some((recall, scaled(of_sum(&series, &sample.strata)?, rows)))
+        Some((recall, of_sum(&series, &sample.strata)?.over(rows)))
     };
     Some(student(side(base)?, side(new)?))
-}
-
-fn scaled(spread: Spread, divisor: f64) -> Spread {
-    Spread { variance: spread.variance / (divisor * divisor), ..spread }
 }
 
 /// The difference of two estimates that are nearly normal.
@@ -85,7 +98,10 @@ fn student(base: (f64, Spread), new: (f64, Spread)) -> Difference {
 
 /// A percentile of a sample and how well its share is known.
 struct Quantile<'a> {
+    /// The answered requests.
     rows: &'a [(u32, i64)],
+    /// Failed requests behind them that count as infinitely late.
+    failures: usize,
     share: f64,
     /// Logarithm of the percentile.
     at: f64,
@@ -95,31 +111,41 @@ struct Quantile<'a> {
 }
 
 impl<'a> Quantile<'a> {
-    fn of(sample: &'a Sample, percentile: Percentile) -> Option<Self> {
+    fn of(sample: &'a Sample, percentile: Percentile, counted: Rows) -> Option<Self> {
         let rows = sample.by_speed();
-        if rows.len() < percentile.min_rows() {
+        let failures = if counted == Rows::All { sample.failures() } else { 0 };
+        let count = rows.len() + failures;
+        if count < percentile.min_rows() {
             return None;
         }
         let share = percentile.fraction();
-        let slower = percentile.rank(rows.len());
-        let over = sample.series(|rank, _| if rank >= slower { share } else { share - 1.0 });
+        let slower = percentile.rank(count);
+        let mut over = sample.series(|rank, _| if rank >= slower { share } else { share - 1.0 });
+        if failures > 0 {
+            // None of them is later than another: each adds the same.
+            let adds = share - slower.saturating_sub(rows.len()) as f64 / failures as f64;
+            for (over, slice) in over.iter_mut().zip(&sample.slices) {
+                *over += adds * f64::from(slice.failures);
+            }
+        }
         let spread = of_sum(&over, &sample.strata)?;
-        let error = spread.variance.sqrt() / rows.len() as f64;
-        let quantile = Self { rows, share, at: 0.0, error, freedom: spread.freedom };
+        let error = spread.variance.sqrt() / count as f64;
+        let quantile = Self { rows, failures, share, at: 0.0, error, freedom: spread.freedom };
         let at = quantile.at_share(share);
         at.is_finite().then_some(Self { at, ..quantile })
     }
 
     /// Logarithm of the time below which that share lies; infinite beyond the rows.
     fn at_share(&self, share: f64) -> f64 {
-        let rank = (share * self.rows.len() as f64 - 1e-9).ceil();
-        if rank > self.rows.len() as f64 {
+        let count = self.rows.len() + self.failures;
+        let rank = (share * count as f64 - 1e-9).ceil();
+        if rank > count as f64 {
             return f64::INFINITY;
         }
         if rank < 1.0 {
             return f64::NEG_INFINITY;
         }
-        let ns = self.rows[rank as usize - 1].1;
+        let ns = self.rows.get(rank as usize - 1).map_or(NEVER_NS, |(_, ns)| *ns);
         if ns > 0 { (ns as f64).ln() } else { f64::NEG_INFINITY }
     }
 

@@ -67,6 +67,11 @@ impl Serialize for Metric {
 }
 
 impl Metric {
+    /// The class that it names.
+    pub(super) fn class(&self) -> Option<&str> {
+        self.class.as_deref()
+    }
+
     /// Its value in a run: times in milliseconds, shares as fractions.
     pub(super) fn of(&self, summary: &Summary) -> Option<f64> {
         let figures: &Figures = match &self.class {

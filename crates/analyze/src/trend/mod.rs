@@ -24,6 +24,8 @@ use squall_core::summary::{RunIdentity, Summary, ValidityResult, Verdict};
 use squall_core::units::parse_duration;
 
 use crate::compare::LikenessKey;
+use crate::number::thousands;
+use crate::statistics::theil_sen::median;
 use crate::statistics::{Change, MARGIN, changes};
 
 pub use accepted::{Accepted, AcceptedError, accept};
@@ -87,6 +89,8 @@ pub struct TrendRun {
     pub started: DateTime<Utc>,
     /// The server's version.
     pub server_version: Option<String>,
+    /// Rows of the collection, where known.
+    pub rows: Option<u64>,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
 }
@@ -132,8 +136,13 @@ pub struct MetricSeries {
 pub struct TrendSeries {
     /// What the runs share.
     pub work_key: String,
+    /// What the runs share, where no dataset is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub collection: Option<String>,
     /// What the runs share.
     pub dataset: Option<String>,
+    /// What the runs share: how many of the dataset's rows there are.
+    pub rows: Option<u64>,
     /// What the runs share.
     pub index: Option<String>,
     /// What the runs share.
@@ -168,11 +177,13 @@ pub struct Trend {
 /// that in its report below `reports`.
 ///
 /// # Errors
-/// When `runs` cannot be listed, or `accepted.toml` beside it not be read. A run that cannot be read
-/// is no error: see [`Trend::skipped`].
+/// When `runs` cannot be listed, or `accepted.toml` beside it not be read; when a metric names a class or a
+/// filter a label that no run has, for nothing would ever be seen of either. A run that cannot be read is no
+/// error: see [`Trend::skipped`].
 pub fn trend(runs: &Path, reports: &Path, options: &TrendOptions) -> Result<Trend, TrendError> {
     let listed = accepted::read(&accepted_file(runs))?;
     let (found, mut skipped) = read::summaries(runs, reports)?;
+    labels_are_known(&options.filters, &found)?;
     let mut accepted: BTreeMap<Vec<String>, Vec<PlacedAccepted>> = BTreeMap::new();
     let mut groups: BTreeMap<Vec<String>, Vec<(String, Summary)>> = BTreeMap::new();
     for (directory, summary) in found {
@@ -191,6 +202,7 @@ pub fn trend(runs: &Path, reports: &Path, options: &TrendOptions) -> Result<Tren
             None => groups.entry(key).or_default().push((directory, summary)),
         }
     }
+    classes_are_known(&options.metrics, groups.values().flatten().map(|(_, summary)| summary))?;
     skipped.sort_by(|left, right| left.run.cmp(&right.run));
     let of_series = |key: &Vec<String>| accepted.get(key).map_or(&[][..], Vec::as_slice);
     let mut series: Vec<TrendSeries> =
@@ -209,6 +221,38 @@ pub fn trend(runs: &Path, reports: &Path, options: &TrendOptions) -> Result<Tren
         margin: options.margin,
         failed,
     })
+}
+
+/// Refuses a filter by a label that no run has, where there are runs.
+fn labels_are_known(filters: &[(String, String)], found: &read::Found) -> Result<(), TrendError> {
+    let known: BTreeSet<&str> =
+        found.iter().flat_map(|(_, summary)| summary.run.labels.keys()).map(String::as_str).collect();
+    match filters.iter().find(|(label, _)| !found.is_empty() && !known.contains(label.as_str())) {
+        Some((label, _)) => Err(TrendError::NoLabel { label: label.clone(), known: listed(&known) }),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a metric of a class that no run of any series has, where there are runs.
+fn classes_are_known<'a>(
+    metrics: &[Metric],
+    runs: impl Iterator<Item = &'a Summary>,
+) -> Result<(), TrendError> {
+    let mut runs = runs.peekable();
+    let some = runs.peek().is_some();
+    let known: BTreeSet<&str> = runs.flat_map(|summary| summary.classes.keys()).map(String::as_str).collect();
+    let unknown = metrics.iter().filter_map(Metric::class).find(|class| some && !known.contains(class));
+    match unknown {
+        Some(class) => Err(TrendError::NoClass { class: class.to_owned(), known: listed(&known) }),
+        None => Ok(()),
+    }
+}
+
+fn listed(known: &BTreeSet<&str>) -> String {
+    if known.is_empty() {
+        return "they have none".to_owned();
+    }
+    format!("they have {}", known.iter().copied().collect::<Vec<_>>().join(", "))
 }
 
 /// Where accepted changes are listed: beside the directory of runs.
@@ -230,6 +274,22 @@ pub enum TrendError {
     /// `accepted.toml`.
     #[error(transparent)]
     Accepted(#[from] AcceptedError),
+    /// A metric names a class that no run has.
+    #[error("no run of the history has a class `{class}`, so a metric of it shows nothing; {known}")]
+    NoClass {
+        /// The class.
+        class: String,
+        /// Those that there are.
+        known: String,
+    },
+    /// A filter names a label that no run has.
+    #[error("no run of the history has a label `{label}`, so it chooses none; {known}")]
+    NoLabel {
+        /// The label.
+        label: String,
+        /// Those that there are.
+        known: String,
+    },
 }
 
 /// Reads `30d` (before now), a date, `2026-05-01`, or an instant, `2026-05-01T12:30:00Z`.
@@ -284,6 +344,7 @@ fn make_series(
             name: summary.run.name.clone(),
             started: summary.run.started,
             server_version: summary.run.server.version.clone(),
+            rows: summary.run.rows,
             labels: summary.run.labels.clone(),
         })
         .collect();
@@ -296,7 +357,9 @@ fn make_series(
     let first = &runs[0].1.run;
     TrendSeries {
         work_key: first.work_key.clone(),
+        collection: first.collection.clone().filter(|_| first.dataset.is_none()),
         dataset: first.dataset.clone(),
+        rows: first.dataset.as_ref().and(first.rows),
         index: first.index.clone(),
         host_class: first.host_class.clone(),
         imported_from: first.imported_from.clone(),
@@ -360,18 +423,8 @@ fn beyond_margin(metric: &Metric, series: &[f64], cuts: &mut Vec<Change>, margin
 fn levels(series: &[f64], cuts: &[Change], number: usize) -> (f64, f64) {
     let from = number.checked_sub(1).map_or(0, |last| cuts[last].at);
     let to = cuts.get(number + 1).map_or(series.len(), |next| next.at);
-    (median(&series[from..cuts[number].at]), median(&series[cuts[number].at..to]))
-}
-
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_unstable_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    if sorted.len().is_multiple_of(2) {
-        f64::midpoint(sorted[middle - 1], sorted[middle])
-    } else {
-        sorted[middle]
-    }
+    let level = |runs: &[f64]| median(runs.iter().copied()).expect("there are runs on both sides of a cut");
+    (level(&series[from..cuts[number].at]), level(&series[cuts[number].at..to]))
 }
 
 /// A change is where the data put it, a few runs to either side.
@@ -386,20 +439,26 @@ fn what_changed(runs: &[TrendRun], at: usize) -> Vec<String> {
     let keys: BTreeSet<&String> = runs.iter().flat_map(|run| run.labels.keys()).collect();
     let version = changed_value(runs, at, |run| run.server_version.as_deref());
     let versions = version.map(|found| format!("server version {found}"));
+    let rows: Vec<Option<String>> = runs.iter().map(|run| run.rows.map(thousands)).collect();
+    let rows = changed(&rows.iter().map(Option::as_deref).collect::<Vec<_>>(), at);
+    let rows = rows.map(|found| format!("rows {found}"));
     let labels = keys.into_iter().filter_map(|key| {
         let found = changed_value(runs, at, |run| run.labels.get(key).map(String::as_str))?;
         Some(format!("{key} {found}"))
     });
-    versions.into_iter().chain(labels).collect()
+    versions.into_iter().chain(rows).chain(labels).collect()
 }
 
-/// `411 → 412`, with how far from `at` it was where it was not there.
 fn changed_value<'a>(
     runs: &'a [TrendRun],
     at: usize,
     of: impl Fn(&'a TrendRun) -> Option<&'a str>,
 ) -> Option<String> {
-    let values: Vec<Option<&str>> = runs.iter().map(of).collect();
+    changed(&runs.iter().map(of).collect::<Vec<_>>(), at)
+}
+
+/// `411 → 412`, with how far from `at` it was where it was not there.
+fn changed(values: &[Option<&str>], at: usize) -> Option<String> {
     let for_good = |place: &usize| {
         let (before, after) = values.split_at(*place);
         let (Some(last), Some(first)) = (before.last(), after.first()) else { return false };

@@ -12,7 +12,7 @@ use crate::figure::axis::Axis;
 use crate::figure::panel::{Line, Panel};
 use crate::figure::tables::Table;
 use crate::figure::{Drawing, Layout, theme};
-use crate::number::{DASH, fixed};
+use crate::number::{DASH, fixed, thousands};
 use crate::outputs::write_text;
 use crate::page::{FigureBlock, figure_block};
 use crate::prose as filters;
@@ -150,6 +150,9 @@ fn render(trend: &Trend, reports: &Path) -> Result<String, AnalyzeError> {
         let mut columns: Vec<String> =
             series.metrics.iter().map(|metric| metric.metric.to_string()).collect();
         columns.push("server".to_owned());
+        // Of a dataset of Squall's the runs share their number.
+        let with_rows = series.dataset.is_none() && series.runs.iter().any(|run| run.rows.is_some());
+        columns.extend(with_rows.then(|| "rows".to_owned()));
         columns.extend(labels.iter().map(|label| (*label).clone()));
         let known = |value: Option<String>| value.unwrap_or_else(|| DASH.to_owned());
         let rows = series.runs.iter().enumerate().rev().take(LISTED).map(|(at, run)| {
@@ -158,6 +161,7 @@ fn render(trend: &Trend, reports: &Path) -> Result<String, AnalyzeError> {
                 .map(|metric| known(metric.values[at].map(|value| metric.metric.written(value))))
                 .collect();
             cells.push(known(run.server_version.clone()));
+            cells.extend(with_rows.then(|| known(run.rows.map(thousands))));
             cells.extend(labels.iter().map(|label| known(run.labels.get(*label).cloned())));
             RunRow { run: link(&run.directory, reports), cells: columns.iter().cloned().zip(cells).collect() }
         });

@@ -1,7 +1,7 @@
 //! The history on a terminal.
 
 use super::{MetricChange, MetricSeries, Trend, TrendSeries};
-use crate::number::{DASH, fixed};
+use crate::number::{DASH, fixed, thousands};
 
 /// Runs that a sparkline shows at most: the latest.
 const SPARKS: usize = 60;
@@ -60,13 +60,12 @@ pub(super) fn subtitle(series: &TrendSeries) -> String {
     if let Some(tool) = &series.imported_from {
         return format!("work {}, imported from {tool}, aggregates without rows", series.work_key);
     }
-    format!(
-        "work {}, dataset {}, index {}, host {}",
-        series.work_key,
-        known(&series.dataset),
-        known(&series.index),
-        series.host_class
-    )
+    let rows = series.rows.map_or_else(String::new, |rows| format!(" of {} rows", thousands(rows)));
+    let data = match &series.collection {
+        Some(name) => format!("collection {name} (dataset not known)"),
+        None => format!("dataset {}{rows}", known(&series.dataset)),
+    };
+    format!("work {}, {data}, index {}, host {}", series.work_key, known(&series.index), series.host_class)
 }
 
 /// The verdict in a sentence.

@@ -24,7 +24,7 @@ use crate::schema::Metric;
 use crate::workload::{QueryKind, Workload};
 
 /// Name of the metadata entry that holds the key as JSON.
-pub const KEY: &str = "squall.truth";
+const KEY: &str = "squall.truth";
 /// Name of the one that holds the origin as JSON, where that is not a search for all of it.
 const ORIGIN: &str = "squall.origin";
 

@@ -6,11 +6,11 @@ use clap::ArgMatches;
 use squall_analyze::baseline::{BaselineError, Baselines};
 use squall_analyze::compare::{Likeness, Rule, text};
 use squall_analyze::import::imported_from;
-use squall_analyze::{Analysis, CompareError, CompareOptions, can_be_compared, compare_runs, write_markdown};
+use squall_analyze::{
+    Analysis, CompareError, CompareOptions, can_be_a_base, can_be_compared, compare_runs, write_markdown,
+};
 use squall_core::plan::Plan;
 use squall_core::run_config::Part;
-use squall_core::run_dir::RunDir;
-use squall_core::run_record::RunRecord;
 use squall_run::Preflight;
 
 use crate::exit::{Exit, Failure};
@@ -31,8 +31,9 @@ fn set(matches: &ArgMatches) -> Result<Exit, Failure> {
     let name = matches.get_one::<String>("name").expect("clap requires it");
     let runs = resolve(data(matches), matches.get_many::<String>("run").expect("clap requires it"))?;
     for run in &runs {
-        record(run)?;
+        is_squalls_own(run)?;
     }
+    can_be_a_base(&runs)?;
     Baselines::set(data(matches), name, &runs)?;
     eprintln!("{name} stands for {}", joined(&runs));
     Ok(Exit::Done)
@@ -100,12 +101,7 @@ impl Baseline {
     /// Whether a run of that plan can be compared with it; whatever is the matter, it is wrong usage, for
     /// nothing was sent yet.
     pub(crate) fn check(&self, plan: &Plan, found: &Preflight) -> Result<(), Failure> {
-        let new = Likeness {
-            work_key: plan.work_key(),
-            dataset: found.collection.dataset.clone(),
-            index: found.collection.index.clone(),
-            host_class: squall_run::host_class(),
-        };
+        let new = Likeness::planned(plan.work_key(), &found.collection, squall_run::host_class());
         can_be_compared(&self.runs, &new, &self.rules).map_err(|error| match error {
             CompareError::Analyze(_) => error.into(),
             CompareError::Unlike(differences) => {
@@ -139,12 +135,12 @@ impl Baseline {
     }
 }
 
-/// The record of a run that others can be compared with.
-fn record(run: &Path) -> Result<RunRecord, Failure> {
-    if let Some(tool) = imported_from(run) {
-        return Err(BaselineError::Imported { run: run.to_owned(), tool }.into());
+/// Refuses what another tool measured.
+fn is_squalls_own(run: &Path) -> Result<(), Failure> {
+    match imported_from(run) {
+        Some(tool) => Err(BaselineError::Imported { run: run.to_owned(), tool }.into()),
+        None => Ok(()),
     }
-    RunDir::open(run).and_then(|run| run.read_record()).map_err(Failure::failed)
 }
 
 /// The rules of `--fail-on`.

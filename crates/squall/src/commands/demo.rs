@@ -45,8 +45,10 @@ pub(crate) async fn execute(matches: &ArgMatches) -> Result<Exit, Failure> {
     seed(&config, &endpoint(&config.server, &settings)?).await?;
 
     eprintln!();
+    let metrics_url = format!("{uri}/metrics");
     let run = [
         ("uri", uri),
+        ("metrics-url", metrics_url.as_str()),
         ("rate", RATE),
         ("run-time", RUN_TIME),
         ("name", "demo"),
