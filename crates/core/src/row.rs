@@ -225,21 +225,23 @@ impl BatchBuilder {
     /// # Panics
     /// When a sample names a class or stage that the builder was not made for.
     pub fn finish(&mut self) -> RecordBatch {
-        let mut samples = std::mem::take(&mut self.samples);
-        samples.sort_by_key(|sample| (sample.due_ns, sample.seq));
+        let samples = std::mem::take(&mut self.samples);
         let rows = samples.len();
+        // References, since rows are too large to be moved about by a sort.
+        let mut sorted: Vec<&Sample> = samples.iter().collect();
+        sorted.sort_by_key(|sample| (sample.due_ns, sample.seq));
         fn words(keys: impl Iterator<Item = i32>, values: &Arc<StringArray>) -> ArrayRef {
             let keys = Int32Array::from_iter_values(keys);
             Arc::new(DictionaryArray::<Int32Type>::new(keys, Arc::clone(values) as ArrayRef))
         }
         let int64 = |get: fn(&Sample) -> i64| {
-            Arc::new(Int64Array::from_iter_values(samples.iter().map(get))) as ArrayRef
+            Arc::new(Int64Array::from_iter_values(sorted.iter().map(|sample| get(sample)))) as ArrayRef
         };
         let uint32 = |get: fn(&Sample) -> u32| {
-            Arc::new(UInt32Array::from_iter_values(samples.iter().map(get))) as ArrayRef
+            Arc::new(UInt32Array::from_iter_values(sorted.iter().map(|sample| get(sample)))) as ArrayRef
         };
         let uint16 = |get: fn(&Sample) -> u16| {
-            Arc::new(UInt16Array::from_iter_values(samples.iter().map(get))) as ArrayRef
+            Arc::new(UInt16Array::from_iter_values(sorted.iter().map(|sample| get(sample)))) as ArrayRef
         };
 
         let mut sent = Int64Builder::with_capacity(rows);
@@ -247,7 +249,7 @@ impl BatchBuilder {
         let mut filter = UInt16Builder::with_capacity(rows);
         let mut recall = Float32Builder::with_capacity(rows);
         let mut code = Int32Builder::with_capacity(rows);
-        for sample in &samples {
+        for sample in &sorted {
             sent.append_option(sample.sent_ns);
             user.append_option(sample.user);
             filter.append_option(sample.filter);
@@ -255,14 +257,14 @@ impl BatchBuilder {
             code.append_option(sample.code);
         }
         let columns: Vec<ArrayRef> = vec![
-            Arc::new(UInt64Array::from_iter_values(samples.iter().map(|sample| sample.seq))),
+            Arc::new(UInt64Array::from_iter_values(sorted.iter().map(|sample| sample.seq))),
             int64(|sample| sample.due_ns),
             int64(|sample| sample.ready_ns),
             Arc::new(sent.finish()),
             int64(|sample| sample.done_ns),
-            words(samples.iter().map(|sample| i32::from(sample.class)), &self.classes),
-            words(samples.iter().map(|sample| i32::from(sample.stage)), &self.stages),
-            words(samples.iter().map(|sample| sample.outcome as i32), &self.outcomes),
+            words(sorted.iter().map(|sample| i32::from(sample.class)), &self.classes),
+            words(sorted.iter().map(|sample| i32::from(sample.stage)), &self.stages),
+            words(sorted.iter().map(|sample| sample.outcome as i32), &self.outcomes),
             uint16(|sample| sample.worker),
             Arc::new(user.finish()),
             uint32(|sample| sample.query),

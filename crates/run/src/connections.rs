@@ -158,41 +158,48 @@ impl Connections {
 
     /// Whether a connection is open.
     fn has_open(&self) -> bool {
-        self.slots.iter().any(|slot| slot.connection(&self.opener).is_some())
+        self.slots.iter().any(|slot| slot.is_open(&self.opener))
     }
 
     /// The open connection with the fewest requests in flight, counting one more.
     fn take(&self) -> Option<Taken> {
         let first = self.turn.get();
         self.turn.set((first + 1) % self.slots.len());
-        let (_, (connection, slot)) = (first..first + self.slots.len())
-            .map(|index| &self.slots[index % self.slots.len()])
-            .filter_map(|slot| Some((slot.connection(&self.opener)?, slot)))
-            .enumerate()
-            .min_by_key(|(order, (_, slot))| (slot.in_flight.get(), *order))?;
+        let (before, from) = self.slots.split_at(first);
+        let open = from.iter().chain(before).filter(|slot| slot.is_open(&self.opener));
+        // Of equals the first.
+        let slot = open.min_by_key(|slot| slot.in_flight.get())?;
+        let connection = slot.connection()?;
         slot.in_flight.set(slot.in_flight.get() + 1);
         Some(Taken { connection, in_flight: Rc::clone(&slot.in_flight) })
     }
 }
 
 impl Slot {
-    /// The connection if it is open; one that is found broken begins to be opened again.
-    fn connection(&self, opener: &Opener) -> Option<Rc<Connection>> {
+    /// Whether the connection is open; one that is found broken begins to be opened again.
+    fn is_open(&self, opener: &Opener) -> bool {
         let mut state = self.state.borrow_mut();
         match &mut *state {
-            State::Open(opened) if !opened.connection.is_closed() => Some(Rc::clone(&opened.connection)),
+            State::Open(opened) if !opened.connection.is_closed() => true,
             State::Open(broken) => {
                 *state = State::Opening(opener.open_again(broken.backoff_after()));
-                None
+                false
             }
             State::Opening(opening) => match opening.try_recv() {
                 Ok(Opened { connection, since, backoff }) => {
-                    let connection = Rc::new(connection);
-                    *state = State::Open(Opened { connection: Rc::clone(&connection), since, backoff });
-                    Some(connection)
+                    *state = State::Open(Opened { connection: Rc::new(connection), since, backoff });
+                    true
                 }
-                Err(_) => None,
+                Err(_) => false,
             },
+        }
+    }
+
+    /// The connection that was found open.
+    fn connection(&self) -> Option<Rc<Connection>> {
+        match &*self.state.borrow() {
+            State::Open(opened) => Some(Rc::clone(&opened.connection)),
+            State::Opening(_) => None,
         }
     }
 }

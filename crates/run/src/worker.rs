@@ -269,7 +269,8 @@ where
         self.expire(now_ns);
         self.stop(now_ns);
         let mut sends = 0;
-        while sends < BURST && self.send() {
+        let mut read_ns = now_ns;
+        while sends < BURST && self.send(&mut read_ns) {
             sends += 1;
         }
         self.give_up(now_ns);
@@ -300,12 +301,16 @@ where
         }
     }
 
-    /// Sends the next request if it is due and there is a place.
-    fn send(&mut self) -> bool {
-        let now_ns = self.clock.now_ns();
+    /// Sends the next request if it is due and there is a place. The clock showed `read_ns`, and is only
+    /// read again for a request that was not due by then.
+    fn send(&mut self, read_ns: &mut i64) -> bool {
         let Some(&free_since_ns) = self.free_since.front() else { return false };
-        if self.next_due_ns().is_none_or(|due_ns| due_ns > now_ns) {
-            return false;
+        let Some(due_ns) = self.next_due_ns() else { return false };
+        if due_ns > *read_ns {
+            *read_ns = self.clock.now_ns();
+            if due_ns > *read_ns {
+                return false;
+            }
         }
         let Some((due, outgoing)) = self.queue.take() else { return false };
         self.free_since.pop_front();

@@ -164,6 +164,11 @@ impl<'a> Fields<'a> {
 
 /// A varint of at most 10 bytes.
 fn varint(bytes: &mut &[u8]) -> Option<u64> {
+    // Keys and most lengths are one byte.
+    if let [byte @ ..0x80, rest @ ..] = *bytes {
+        *bytes = rest;
+        return Some(u64::from(*byte));
+    }
     let mut value = 0_u64;
     for shift in (0..70).step_by(7) {
         let (byte, rest) = bytes.split_first()?;
