@@ -107,7 +107,7 @@ async fn a_rehearsal_whose_collection_another_setup_dropped_is_done_again() {
                 dropped.set(true);
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     };
     let (result, events) = tokio::select! {
         done = run(&admin, &config) => done,
