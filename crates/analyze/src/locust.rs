@@ -154,51 +154,61 @@ fn percentiles(response: &Sorted) -> impl Iterator<Item = String> + '_ {
 
 /// Response times in the order of their arrival, of which any percentile so far can be asked.
 ///
-/// A binary indexed tree over the ranks of all values: both adding one and finding the k-th smallest
-/// take log n steps (Fenwick, Software: Practice and Experience 1994).
-struct Running<'a> {
-    all: &'a Sorted,
-    tree: Vec<u32>,
+/// They are kept in buckets that hold about equally many in the end: a percentile lies in the bucket
+/// that counting finds, and only that one is looked into.
+struct Running {
+    /// Lowest value of each bucket but the first, in order.
+    bounds: Vec<i64>,
+    buckets: Vec<Vec<i64>>,
     count: usize,
     sum_ns: i128,
     min_ns: Option<i64>,
     max_ns: Option<i64>,
 }
 
-impl<'a> Running<'a> {
-    fn new(all: &'a Sorted) -> Self {
-        Self { all, tree: vec![0; all.len() + 1], count: 0, sum_ns: 0, min_ns: None, max_ns: None }
+impl Running {
+    const BUCKETS: usize = 1 << 14;
+
+    /// For the values of `all`, or ones that lie like these.
+    fn new(all: &Sorted) -> Self {
+        let step = (all.len() / Self::BUCKETS).max(1);
+        let mut bounds: Vec<i64> = Vec::new();
+        for value in (0..all.len()).step_by(step).filter_map(|index| all.at(index)) {
+            // A value that fills more than a bucket gets one for itself.
+            let bound = if bounds.last() == Some(&value) { value.saturating_add(1) } else { value };
+            if bounds.last().is_none_or(|last| *last < bound) {
+                bounds.push(bound);
+            }
+        }
+        let buckets = vec![Vec::new(); bounds.len() + 1];
+        Self { bounds, buckets, count: 0, sum_ns: 0, min_ns: None, max_ns: None }
     }
 
-    /// Adds a value, which must be one of all.
     fn add(&mut self, ns: i64) {
-        let mut index = self.all.below(ns) + 1;
-        while index < self.tree.len() {
-            self.tree[index] += 1;
-            index += index & index.wrapping_neg();
-        }
+        self.buckets[self.bounds.partition_point(|bound| *bound <= ns)].push(ns);
         self.count += 1;
         self.sum_ns += i128::from(ns);
         self.min_ns = Some(self.min_ns.map_or(ns, |min| min.min(ns)));
         self.max_ns = Some(self.max_ns.map_or(ns, |max| max.max(ns)));
     }
 
-    fn percentile(&self, percentile: Percentile) -> Option<i64> {
+    fn percentile(&mut self, percentile: Percentile) -> Option<i64> {
         if self.count < percentile.min_rows() {
             return None;
         }
-        let mut left = percentile.rank(self.count);
-        let mut index = 0;
-        let mut step = self.tree.len().next_power_of_two();
-        while step > 0 {
-            let next = index + step;
-            if next < self.tree.len() && (self.tree[next] as usize) < left {
-                index = next;
-                left -= self.tree[next] as usize;
+        let mut index = percentile.rank(self.count).checked_sub(1)?;
+        for (number, bucket) in self.buckets.iter_mut().enumerate() {
+            if index < bucket.len() {
+                let one_value = number > 0
+                    && self
+                        .bounds
+                        .get(number)
+                        .is_some_and(|end| self.bounds[number - 1].checked_add(1) == Some(*end));
+                return Some(if one_value { bucket[0] } else { *bucket.select_nth_unstable(index).1 });
             }
-            step /= 2;
+            index -= bucket.len();
         }
-        self.all.at(index)
+        None
     }
 
     fn mean_ms(&self) -> Option<f64> {
@@ -206,34 +216,53 @@ impl<'a> Running<'a> {
     }
 }
 
+/// The requests whose outcome was known in one second.
+#[derive(Default)]
+struct Ended {
+    requests: u64,
+    failures: u64,
+    bytes: u64,
+    /// Response times of the answered ones.
+    response_ns: Vec<i64>,
+}
+
+/// By second, from the one in which the first measured span begins.
+fn ended(analysis: &Analysis, first: i64) -> Vec<Ended> {
+    let mut seconds: Vec<Ended> = Vec::new();
+    let frame: &Frame = &analysis.frame;
+    for row in frame.rows().filter(|row| analysis.spans.contains(row.due_ns())) {
+        // No outcome is known before its request was due.
+        let second = (row.done_ns().div_euclid(SECOND_NS) - first).max(0) as usize;
+        if seconds.len() <= second {
+            seconds.resize_with(second + 1, Ended::default);
+        }
+        let second = &mut seconds[second];
+        second.requests += 1;
+        second.bytes += u64::from(row.bytes_in());
+        if row.outcome().is_answered() {
+            second.response_ns.push(row.response_ns());
+        } else {
+            second.failures += 1;
+        }
+    }
+    seconds
+}
+
 fn history(analysis: &Analysis) -> Vec<Vec<String>> {
     let front = HISTORY_FRONT.map(str::to_owned).into_iter();
     let header = front.chain(percentile_names()).chain(HISTORY_BACK.map(str::to_owned));
     let mut rows = vec![header.collect::<Vec<_>>()];
-    let frame: &Frame = &analysis.frame;
-    let measured = frame.rows().enumerate().filter(|(_, row)| analysis.spans.contains(row.due_ns()));
-    let mut order: Vec<(i64, u32)> = measured.map(|(number, row)| (row.done_ns(), number as u32)).collect();
-    order.sort_unstable();
+    let first_ns = analysis.spans.iter().next().map_or(0, |span| span.0);
+    let first = first_ns.div_euclid(SECOND_NS);
 
     let mut running = Running::new(&analysis.groups.total.response);
     let (mut requests, mut failures, mut bytes) = (0_u64, 0_u64, 0_u64);
-    let mut next = 0;
-    let first_ns = analysis.spans.iter().next().map_or(0, |span| span.0);
-    let mut second = first_ns.div_euclid(SECOND_NS);
-    while next < order.len() {
+    for (second, ended) in (first..).zip(ended(analysis, first)) {
+        requests += ended.requests;
+        failures += ended.failures;
+        bytes += ended.bytes;
+        ended.response_ns.into_iter().for_each(|ns| running.add(ns));
         let end_ns = (second + 1) * SECOND_NS;
-        let (requests_before, failures_before) = (requests, failures);
-        while let Some((_, number)) = order.get(next).filter(|(done_ns, _)| *done_ns < end_ns) {
-            let row = frame.row(*number as usize);
-            requests += 1;
-            bytes += u64::from(row.bytes_in());
-            if row.outcome().is_answered() {
-                running.add(row.response_ns());
-            } else {
-                failures += 1;
-            }
-            next += 1;
-        }
         let timestamp = instant(analysis, end_ns).timestamp();
         let mut row = vec![
             timestamp.to_string(),
@@ -241,8 +270,8 @@ fn history(analysis: &Analysis) -> Vec<Vec<String>> {
             String::new(),
             "Aggregated".to_owned(),
             // Of one second, so the count is the rate; Locust writes six places.
-            format!("{}.000000", requests - requests_before),
-            format!("{}.000000", failures - failures_before),
+            format!("{}.000000", ended.requests),
+            format!("{}.000000", ended.failures),
         ];
         row.extend(
             PERCENTILES.iter().map(|(hundredths, _)| {
@@ -259,7 +288,6 @@ fn history(analysis: &Analysis) -> Vec<Vec<String>> {
             number(quotient(bytes, requests)),
         ]);
         rows.push(row);
-        second += 1;
     }
     rows
 }
@@ -307,10 +335,11 @@ mod tests {
     proptest! {
         #[test]
         fn a_running_percentile_is_that_of_the_values_so_far(
-            values in prop::collection::vec(-20_i64..20, 1..300),
+            values in prop::collection::vec(prop_oneof![-20_i64..20, any::<i64>()], 1..300),
+            all in prop::collection::vec(prop_oneof![-20_i64..20, any::<i64>()], 0..300),
             so_far in 1_usize..300,
         ) {
-            let all = Sorted::from(values.clone());
+            let all = Sorted::from([values.clone(), all].concat());
             let so_far = &values[..so_far.min(values.len())];
             let mut running = Running::new(&all);
             so_far.iter().for_each(|value| running.add(*value));
@@ -318,6 +347,20 @@ mod tests {
                 let percentile = Percentile::of_hundredths(hundredths);
                 prop_assert_eq!(running.percentile(percentile), Sorted::from(so_far.to_vec()).percentile(percentile));
             }
+        }
+    }
+
+    #[test]
+    fn one_value_among_many_does_not_share_its_bucket() {
+        let values = std::iter::repeat_n(5_000_000, 100_000).chain((0..50_000).map(|at| at * 1_000));
+        let all = Sorted::from(values.clone().collect::<Vec<_>>());
+        let mut running = Running::new(&all);
+        values.for_each(|value| running.add(value));
+        let fullest = running.buckets.iter().max_by_key(|bucket| bucket.len()).unwrap();
+        assert!(fullest.iter().all(|value| *value == 5_000_000) && fullest.len() >= 100_000);
+        for (hundredths, _) in PERCENTILES {
+            let percentile = Percentile::of_hundredths(hundredths);
+            assert_eq!(running.percentile(percentile), all.percentile(percentile));
         }
     }
 }
