@@ -51,7 +51,7 @@ fn ten_thousand_users_take_less_than_300_mb() {
 }
 
 /// Users without think time, for as many seconds as SQUALL_TEST_ENDURANCE_S says: ten million rows
-/// take some eight minutes on two cores.
+/// take two to three minutes on two cores that have nothing else to do.
 #[test]
 fn memory_is_flat_however_many_rows_there_are() {
     let seconds: u32 =
