@@ -8,7 +8,7 @@ use squall_core::schema::Transport;
 use squall_core::vector_type::VectorType;
 use squall_milvus::admin::Admin;
 use squall_milvus::encode::{self, Request, SearchTemplate};
-use squall_milvus::measured::{Connection, Failure, Unstarted, Wait};
+use squall_milvus::measured::{Connection, Failure, Reply, Unstarted, Wait};
 use squall_milvus::{Endpoint, Protocol};
 use squall_sandbox::SandboxConfig;
 use tokio::sync::oneshot;
@@ -347,23 +347,31 @@ async fn standing_server(listener: tokio::net::TcpListener) {
     }
 }
 
+fn three_kilobytes() -> Request {
+    Request { head: bytes::Bytes::from_static(&[0; 5]), tail: vec![0; 3_000].into() }
+}
+
+/// Sends 180 KB, where a connection's window holds 65,535 bytes, and asserts what those waited for that
+/// had no room; the replies to all.
+async fn more_than_a_window(connection: &Connection, waited_for: Wait) -> Vec<Reply> {
+    let sends = join_all((0..60).map(|_| connection.send(three_kilobytes()))).await;
+    let waits: Vec<Wait> = sends.iter().map(|sent| sent.as_ref().unwrap().waited_for()).collect();
+    let at_once = waits.iter().filter(|wait| **wait == Wait::Nothing).count();
+    assert!((15..=21).contains(&at_once), "{waits:?}");
+    assert!(waits[at_once..].iter().all(|wait| *wait == waited_for), "{waits:?}");
+    join_all(sends.into_iter().map(|sent| sent.unwrap().finish())).await
+}
+
 #[tokio::test]
 async fn a_wait_for_a_server_that_stands_still_is_no_wait_for_a_window() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = endpoint(&format!("http://{}", listener.local_addr().unwrap()));
     tokio::spawn(standing_server(listener));
     let connection = Connection::open(&endpoint, Protocol::Grpc).await.unwrap();
-    // 180 KB, where a connection's window holds 65,535 bytes.
-    let one = Request { head: bytes::Bytes::from_static(&[0; 5]), tail: vec![0; 3_000].into() };
-    let sends = join_all((0..60).map(|_| connection.send(one.clone()))).await;
-    let waits: Vec<Wait> = sends.iter().map(|sent| sent.as_ref().unwrap().waited_for()).collect();
-    let at_once = waits.iter().filter(|wait| **wait == Wait::Nothing).count();
-    assert!((15..=21).contains(&at_once), "{waits:?}");
-    assert!(waits[at_once..].iter().all(|wait| *wait == Wait::Server), "{waits:?}");
-    let replies = join_all(sends.into_iter().map(|sent| sent.unwrap().finish())).await;
+    let replies = more_than_a_window(&connection, Wait::Server).await;
     assert!(replies.iter().all(|reply| reply.code == Some(12)));
     // It goes on: the next is as any other.
-    let pending = connection.send(one).await.unwrap();
+    let pending = connection.send(three_kilobytes()).await.unwrap();
     assert_eq!(pending.waited_for(), Wait::Nothing);
 }
 
@@ -389,13 +397,6 @@ async fn what_a_dying_server_never_took_waited_in_vain() {
     let endpoint = endpoint(&format!("http://{}", listener.local_addr().unwrap()));
     tokio::spawn(dying_server(listener, 60));
     let connection = Connection::open(&endpoint, Protocol::Grpc).await.unwrap();
-    // 180 KB, where a connection's window holds 65,535 bytes.
-    let one = Request { head: bytes::Bytes::from_static(&[0; 5]), tail: vec![0; 3_000].into() };
-    let sends = join_all((0..60).map(|_| connection.send(one.clone()))).await;
-    let waits: Vec<Wait> = sends.iter().map(|sent| sent.as_ref().unwrap().waited_for()).collect();
-    let at_once = waits.iter().filter(|wait| **wait == Wait::Nothing).count();
-    assert!((15..=21).contains(&at_once), "{waits:?}");
-    assert!(waits[at_once..].iter().all(|wait| *wait == Wait::InVain), "{waits:?}");
-    let replies = join_all(sends.into_iter().map(|sent| sent.unwrap().finish())).await;
+    let replies = more_than_a_window(&connection, Wait::InVain).await;
     assert!(replies.iter().all(|reply| reply.outcome == Outcome::Reset), "{replies:?}");
 }

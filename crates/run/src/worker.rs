@@ -148,6 +148,11 @@ impl Departure {
         }
     }
 
+    /// Bytes that left, of a request of so many.
+    fn bytes_out(&self, whole: u32) -> u32 {
+        if self.left.get() { whole } else { 0 }
+    }
+
     /// As for a request that has told nothing.
     fn reset(&self) {
         self.let_go_ns.set(NEVER);
@@ -400,7 +405,7 @@ where
         let (sent_ns, ready_ns) = (departure.sent_ns(), departure.ready_ns(held.place_ns));
         let too_few = answer.outcome == Outcome::Ok && answer.hits < held.expected_hits;
         let outcome = if too_few { Outcome::Short } else { answer.outcome };
-        let bytes_out = if departure.left.get() { held.bytes_out } else { 0 };
+        let bytes_out = departure.bytes_out(held.bytes_out);
         let sample = Sample {
             sent_ns,
             outcome,
@@ -481,7 +486,7 @@ where
             let Some(held) = self.held[place as usize] else { continue };
             let departure = &self.departures[place as usize];
             let (sent_ns, ready_ns) = (departure.sent_ns(), departure.ready_ns(held.place_ns));
-            let bytes_out = if departure.left.get() { held.bytes_out } else { 0 };
+            let bytes_out = departure.bytes_out(held.bytes_out);
             self.places.clear(place);
             self.held[place as usize] = None;
             let mut sample = self.row(&held.due, ready_ns, now_ns);

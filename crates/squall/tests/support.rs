@@ -341,7 +341,7 @@ fn disturbance(summary: &Value) -> Option<String> {
     };
     let waited = share("run_queue");
     if first_in_line().is_empty() && waited.is_none_or(|share| share > BUSY) {
-        return Some(format!("its cores were busy for {waited:?} of the time, and chrt is not allowed"));
+        return Some("its cores were busy, and chrt is not allowed".to_owned());
     }
     let invalid = !invalid_checks(summary).is_empty();
     let taken = |name: &str| share(name).filter(|share| invalid && *share > TAKEN);
@@ -363,8 +363,8 @@ pub(crate) fn can_be_judged(summary: &Value, test: &str) -> bool {
     true
 }
 
-/// An experiment about time, again until nobody is in its way; `None` where somebody always was, and
-/// then it was judged no more than [`can_be_judged`] says. `summary` is that of its run.
+/// An experiment about time, again until nobody is in its way; `None` where somebody always was, so that
+/// `test` was skipped. `summary` is that of its run.
 #[track_caller]
 pub(crate) fn undisturbed<T>(
     test: &str,
@@ -373,14 +373,12 @@ pub(crate) fn undisturbed<T>(
 ) -> Option<T> {
     const TRIES: usize = 4;
 
+    let mut found = experiment();
     for _ in 1..TRIES {
-        let found = experiment();
-        let Some(disturbance) = disturbance(summary(&found)) else {
-            return can_be_judged(summary(&found), test).then_some(found);
-        };
+        let Some(disturbance) = disturbance(summary(&found)) else { break };
         println!("once more, since this machine was disturbed: {disturbance}");
+        found = experiment();
     }
-    let found = experiment();
     can_be_judged(summary(&found), test).then_some(found)
 }
 
