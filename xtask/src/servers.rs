@@ -68,8 +68,9 @@ pub(crate) struct Address {
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Ready {
-    /// This URL answers `OK`.
-    Healthz(String),
+    /// The first URL answers `OK`, and the second, at the clients' port, with JSON. A healthy Milvus need
+    /// not be the one at that port: where it finds it taken, it takes another.
+    Milvus { health: String, clients: String },
     /// This port takes connections.
     Tcp(SocketAddr),
 }
@@ -78,11 +79,14 @@ impl Ready {
     /// Whether it is ready now.
     pub(crate) fn is_ready(&self) -> bool {
         match self {
-            Self::Healthz(url) => {
-                let agent: ureq::Agent =
-                    ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(2))).build().into();
-                let body = agent.get(url).call().and_then(|mut answer| answer.body_mut().read_to_string());
-                body.is_ok_and(|body| body.trim() == "OK")
+            Self::Milvus { health, clients } => {
+                // Without a token, an answer is a refusal.
+                let config = ureq::Agent::config_builder().http_status_as_error(false);
+                let agent: ureq::Agent = config.timeout_global(Some(Duration::from_secs(2))).build().into();
+                let body = |url| agent.get(url).call().and_then(|mut body| body.body_mut().read_to_string());
+                body(health).is_ok_and(|body| body.trim() == "OK")
+                    && body(clients)
+                        .is_ok_and(|body| serde_json::from_str::<serde_json::Value>(&body).is_ok())
             }
             Self::Tcp(address) => TcpStream::connect_timeout(address, Duration::from_secs(2)).is_ok(),
         }
@@ -176,4 +180,49 @@ fn local(port: u16) -> SocketAddr {
 /// A directory as an absolute path, since servers run in another one.
 pub(crate) fn absolute(dir: &Path) -> anyhow::Result<PathBuf> {
     std::path::absolute(dir).map_err(|error| anyhow!("{} is no usable path: {error}", dir.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Read, Write},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    /// A server that answers each request with this; its URL.
+    fn answering(answer: &'static str) -> String {
+        let listener = TcpListener::bind(local(0)).unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                // What was asked does not matter, and who asked may be gone.
+                let _ = stream.read(&mut [0; 4096]);
+                let _ = stream.write_all(answer.as_bytes());
+            }
+        });
+        url
+    }
+
+    #[test]
+    fn milvus_is_ready_where_it_is_healthy_and_at_the_clients_port() {
+        let healthy = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nOK";
+        let starting = "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+        let clients = "HTTP/1.1 200 OK\r\ncontent-length: 12\r\nconnection: close\r\n\r\n{\"code\":200}";
+        let no_token =
+            "HTTP/1.1 401 Unauthorized\r\ncontent-length: 13\r\nconnection: close\r\n\r\n{\"code\":1800}";
+        // What a gRPC server says to HTTP/1.1: an empty settings frame.
+        let component = "\0\0\0\u{4}\0\0\0\0\0";
+        for (health, clients, ready) in [
+            (healthy, clients, true),
+            (healthy, no_token, true),
+            (starting, clients, false),
+            (healthy, component, false),
+            (healthy, "", false),
+        ] {
+            let server = Ready::Milvus { health: answering(health), clients: answering(clients) };
+            assert_eq!(server.is_ready(), ready, "{health:?}, {clients:?}");
+        }
+    }
 }

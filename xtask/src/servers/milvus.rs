@@ -92,7 +92,10 @@ pub(crate) fn prepare(parts: &provision::Milvus, dir: &Path, options: &Options) 
             uri: format!("http://127.0.0.1:{}", options.port),
             metrics: Some(format!("{metrics}/metrics")),
         },
-        ready: Ready::Healthz(format!("{metrics}/healthz")),
+        ready: Ready::Milvus {
+            health: format!("{metrics}/healthz"),
+            clients: format!("http://127.0.0.1:{}/v1/vector/collections", options.port),
+        },
         stdout: dir.join("logs/milvus-stdout.log"),
         stderr: dir.join("logs/milvus-stderr.log"),
         dir,

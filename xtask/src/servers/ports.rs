@@ -1,25 +1,54 @@
-//! Free TCP ports.
+//! Free TCP ports for servers.
+//!
+//! A server binds its ports seconds after they were chosen, and Milvus takes another one without a word
+//! where it finds one taken by then. So they are chosen where the kernel gives none to connections, and
+//! are this process' as long as it lives, against other threads and other xtasks.
 
-use std::{fs, net::TcpListener, path::Path};
+use std::{
+    collections::hash_map::RandomState,
+    fs,
+    hash::BuildHasher,
+    net::{Ipv4Addr, TcpListener},
+    ops::Range,
+    os::{
+        linux::net::SocketAddrExt,
+        unix::net::{SocketAddr, UnixListener},
+    },
+    path::Path,
+    sync::{Mutex, PoisonError},
+};
 
 use anyhow::{Context, ensure};
 
-use super::local;
+/// Where ports are chosen: below the kernel's own choices, which begin at 32768 unless
+/// `net.ipv4.ip_local_port_range` says otherwise.
+const RANGE: Range<u16> = 20_000..32_768;
 
-/// Different ports that nobody listens on.
-///
-/// They are free now; a server that is started at once will find them so, unless luck is bad, and
-/// then it says so.
+/// What keeps ports for this process: a name of the machine's network that the kernel frees at its end.
+static CLAIMS: Mutex<Vec<UnixListener>> = Mutex::new(Vec::new());
+
+/// Different ports that nobody listens on, and that no xtask chooses until this one ends.
 pub(crate) fn free<const COUNT: usize>() -> anyhow::Result<[u16; COUNT]> {
-    let mut ports = [0; COUNT];
-    // All are held until all are found, or the same one might come twice.
-    let mut held = Vec::new();
-    for port in &mut ports {
-        let listener = TcpListener::bind(local(0)).context("failed to find a free port")?;
-        *port = listener.local_addr().context("failed to find a free port")?.port();
-        held.push(listener);
+    let span = u64::from(RANGE.end - RANGE.start);
+    let first = (RandomState::new().hash_one(0) % span) as u16;
+    let mut ports = (RANGE.start + first..RANGE.end)
+        .chain(RANGE.start..RANGE.start + first)
+        .filter(|&port| is_free(port) && claim(port));
+    let mut found = [0; COUNT];
+    for port in &mut found {
+        *port = ports
+            .next()
+            .with_context(|| format!("no port from {} to {} is free", RANGE.start, RANGE.end - 1))?;
     }
-    Ok(ports)
+    Ok(found)
+}
+
+/// Whether the port is this process' from now on; not when it, or another xtask, has it already.
+fn claim(port: u16) -> bool {
+    let name = SocketAddr::from_abstract_name(format!("squall-xtask-port-{port}"));
+    let Ok(claim) = name.and_then(|name| UnixListener::bind_addr(&name)) else { return false };
+    CLAIMS.lock().unwrap_or_else(PoisonError::into_inner).push(claim);
+    true
 }
 
 /// As [`free`], but the same ones as last time while they are free; `file` remembers them.
@@ -49,24 +78,37 @@ pub(crate) fn wanted(port: u16) -> anyhow::Result<u16> {
 
 /// The first free port from this one up.
 pub(crate) fn first_from(port: u16) -> anyhow::Result<u16> {
-    (port..=u16::MAX).find(|&port| is_free(port)).with_context(|| format!("no port from {port} up is free"))
+    (port..=u16::MAX)
+        .find(|&port| is_free(port) && claim(port))
+        .with_context(|| format!("no port from {port} up is free"))
 }
 
+/// Whether nobody listens on it, on any of the machine's addresses.
 fn is_free(port: u16) -> bool {
-    TcpListener::bind(local(port)).is_ok()
+    TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::{collections::BTreeSet, thread};
 
+    use super::super::local;
     use super::*;
 
     #[test]
-    fn free_ports_are_different() {
-        let ports = free::<20>().unwrap();
-        assert_eq!(ports.iter().collect::<BTreeSet<_>>().len(), 20);
-        assert!(ports.iter().all(|&port| port != 0));
+    fn free_ports_are_different_also_from_those_of_other_threads() {
+        let ports: Vec<u16> = thread::scope(|scope| {
+            let choosing = [(); 8].map(|()| scope.spawn(|| free::<20>().unwrap()));
+            choosing.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(ports.iter().collect::<BTreeSet<_>>().len(), 160);
+        assert!(ports.iter().all(|port| RANGE.contains(port)));
+    }
+
+    #[test]
+    fn a_port_is_claimed_once() {
+        let [port] = free().unwrap();
+        assert!(!claim(port));
     }
 
     #[test]
