@@ -1,7 +1,7 @@
 //! Squall and pymilvus fill the same collection in turns, on a sandbox that throws rows away and on
 //! Milvus 2.3.5.
 
-use std::{collections::BTreeMap, process::Command};
+use std::{collections::BTreeMap, fmt, fs, process::Command};
 
 use anyhow::Context;
 use serde::Deserialize;
@@ -29,20 +29,40 @@ const STEPS: [&str; 5] = ["create", "insert", "flush", "index", "load"];
 struct Fill {
     rows: u64,
     cpu_seconds: f64,
-    insert_seconds: f64,
-    /// [`STEPS`] together.
-    setup_seconds: f64,
+    /// Seconds of each of [`STEPS`].
+    seconds: [f64; STEPS.len()],
+    /// What the machine and the server had to do meanwhile.
+    around: Around,
+}
+
+/// What happened around a fill.
+#[derive(Clone, Copy, Default)]
+struct Around {
+    /// CPU of Milvus.
+    server_cpu_seconds: Option<f64>,
+    /// CPU that the hypervisor gave to other machines, as a share of this one's.
+    stolen: Option<f64>,
 }
 
 impl Fill {
     fn new(rows: u64, cpu_seconds: f64, phases: &BTreeMap<String, f64>) -> anyhow::Result<Self> {
-        let seconds = |name: &str| phases.get(name).copied().with_context(|| format!("no phase {name}"));
-        Ok(Self {
-            rows,
-            cpu_seconds,
-            insert_seconds: seconds("insert")?,
-            setup_seconds: STEPS.iter().map(|step| seconds(step)).sum::<anyhow::Result<f64>>()?,
-        })
+        let mut seconds = [0.0; STEPS.len()];
+        for (step, seconds) in STEPS.iter().zip(&mut seconds) {
+            *seconds = *phases.get(*step).with_context(|| format!("no phase {step}"))?;
+        }
+        Ok(Self { rows, cpu_seconds, seconds, around: Around::default() })
+    }
+
+    fn step(&self, name: &str) -> f64 {
+        STEPS
+            .iter()
+            .zip(self.seconds)
+            .find(|(step, _)| **step == name)
+            .map_or(f64::NAN, |(_, seconds)| seconds)
+    }
+
+    fn setup_seconds(&self) -> f64 {
+        self.seconds.iter().sum()
     }
 
     fn cpu_us(&self) -> f64 {
@@ -50,7 +70,23 @@ impl Fill {
     }
 
     fn rate(&self) -> f64 {
-        self.rows as f64 / self.insert_seconds
+        self.rows as f64 / self.step("insert")
+    }
+}
+
+impl fmt::Display for Fill {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.2} µs, {:.0}/s, {:.1} s (", self.cpu_us(), self.rate(), self.setup_seconds())?;
+        for (step, seconds) in STEPS.iter().zip(self.seconds) {
+            write!(f, "{step} {seconds:.1}, ")?;
+        }
+        if let Some(seconds) = self.around.server_cpu_seconds {
+            write!(f, "Milvus' CPU {seconds:.1}, ")?;
+        }
+        match self.around.stolen {
+            Some(stolen) => write!(f, "stolen {:.1} %)", stolen * 100.0),
+            None => write!(f, "stolen unknown)"),
+        }
     }
 }
 
@@ -58,7 +94,7 @@ impl Fill {
 pub(super) fn client(bench: &Bench<'_>, report: &mut Report) -> anyhow::Result<()> {
     let sandbox = null_sandbox(bench)?;
     let batch_size = best_batch_size(bench, &sandbox.uri)?;
-    let pairs = pairs(bench, &sandbox.uri, batch_size)?;
+    let pairs = pairs(bench, &sandbox.uri, None, batch_size)?;
     let arrays: Vec<Fill> = (0..bench.args.pairs.min(2))
         .map(|_| pymilvus(bench, &sandbox.uri, bench.args.rows, batch_size, RowsAs::Arrays))
         .collect::<anyhow::Result<_>>()?;
@@ -87,18 +123,31 @@ pub(super) fn on_milvus(bench: &Bench<'_>, report: &mut Report) -> anyhow::Resul
     let server = start_milvus(&bench.stopwatch.dir)?;
     let uri = &server.address.uri;
     let batch_size = best_batch_size(bench, uri)?;
-    let pairs = pairs(bench, uri, batch_size)?;
+    let pairs = pairs(bench, uri, server.address.metrics.as_deref(), batch_size)?;
 
     let word = bench.args.rows_as.word();
     report.row("squall: Milvus 2.3.5, inserting", "vectors/s", &spread(pairs.iter().map(|p| p.0.rate()))?);
     let theirs = spread(pairs.iter().map(|p| p.1.rate()))?;
     report.row(format!("pymilvus, {word}, batches of {batch_size}: inserting"), "vectors/s", &theirs);
-    report.row("squall: create … loaded", "s", &spread(pairs.iter().map(|p| p.0.setup_seconds))?);
-    report.row("pymilvus: create … loaded", "s", &spread(pairs.iter().map(|p| p.1.setup_seconds))?);
+    type Side = fn(&(Fill, Fill)) -> &Fill;
+    let sides: [(&str, Side); 2] = [("squall", |pair| &pair.0), ("pymilvus", |pair| &pair.1)];
+    for (name, side) in sides {
+        for step in STEPS {
+            report.row(
+                format!("{name}: {step}"),
+                "s",
+                &spread(pairs.iter().map(|pair| side(pair).step(step)))?,
+            );
+        }
+        let whole = spread(pairs.iter().map(|pair| side(pair).setup_seconds()))?;
+        report.row(format!("{name}: create … loaded"), "s", &whole);
+        let of_server = pairs.iter().filter_map(|pair| side(pair).around.server_cpu_seconds);
+        report.row(format!("{name}: CPU of Milvus"), "s", &spread(of_server)?);
+    }
 
     let rate = spread(pairs.iter().map(|(ours, theirs)| ours.rate() / theirs.rate()))?;
     report.bar(Bar::new("insert rate ÷ pymilvus', Milvus 2.3.5", "×", Bound::AtLeast(1.5), rate.median));
-    let whole = spread(pairs.iter().map(|(ours, theirs)| ours.setup_seconds / theirs.setup_seconds))?;
+    let whole = spread(pairs.iter().map(|(ours, theirs)| ours.setup_seconds() / theirs.setup_seconds()))?;
     report.bar(Bar::new("create … loaded ÷ pymilvus', Milvus 2.3.5", "×", Bound::AtMost(1.0), whole.median));
     Ok(())
 }
@@ -108,10 +157,15 @@ fn spread(values: impl Iterator<Item = f64>) -> anyhow::Result<Spread> {
 }
 
 /// Both fill the collection in turns, who begins changing each time.
-fn pairs(bench: &Bench<'_>, uri: &str, batch_size: u32) -> anyhow::Result<Vec<(Fill, Fill)>> {
+fn pairs(
+    bench: &Bench<'_>,
+    uri: &str,
+    metrics: Option<&str>,
+    batch_size: u32,
+) -> anyhow::Result<Vec<(Fill, Fill)>> {
     let rows = bench.args.rows;
-    let ours = || squall(bench, uri);
-    let theirs = || pymilvus(bench, uri, rows, batch_size, bench.args.rows_as);
+    let ours = || around(metrics, || squall(bench, uri));
+    let theirs = || around(metrics, || pymilvus(bench, uri, rows, batch_size, bench.args.rows_as));
     let mut pairs = Vec::new();
     for pair in 0..bench.args.pairs {
         let (ours, theirs) = if pair % 2 == 0 {
@@ -121,19 +175,47 @@ fn pairs(bench: &Bench<'_>, uri: &str, batch_size: u32) -> anyhow::Result<Vec<(F
             let theirs = theirs()?;
             (ours()?, theirs)
         };
-        println!(
-            "pair {}: squall {:.2} µs, {:.0}/s, {:.1} s; pymilvus {:.1} µs, {:.0}/s, {:.1} s",
-            pair + 1,
-            ours.cpu_us(),
-            ours.rate(),
-            ours.setup_seconds,
-            theirs.cpu_us(),
-            theirs.rate(),
-            theirs.setup_seconds
-        );
+        println!("pair {}: squall {ours}; pymilvus {theirs}", pair + 1);
         pairs.push((ours, theirs));
     }
     Ok(pairs)
+}
+
+/// What a fill took, with what happened around it.
+fn around(metrics: Option<&str>, fill: impl Fn() -> anyhow::Result<Fill>) -> anyhow::Result<Fill> {
+    let cpu = || metrics.map(server_cpu_seconds).transpose();
+    let (cpu_before, ticks_before) = (cpu()?, machine_ticks());
+    let fill = fill()?;
+    let (cpu_after, ticks_after) = (cpu()?, machine_ticks());
+    let stolen = ticks_before.zip(ticks_after).map(|(before, after)| {
+        (after.stolen - before.stolen) as f64 / (after.all - before.all).max(1) as f64
+    });
+    let server_cpu_seconds = cpu_before.zip(cpu_after).map(|(before, after)| after - before);
+    Ok(Fill { around: Around { server_cpu_seconds, stolen }, ..fill })
+}
+
+/// CPU that a server has used since its start, from its Prometheus metrics.
+fn server_cpu_seconds(metrics: &str) -> anyhow::Result<f64> {
+    const NAME: &str = "process_cpu_seconds_total ";
+    let page = ureq::get(metrics).call().context("the server's metrics cannot be read")?;
+    let page = page.into_body().read_to_string().context("the server's metrics cannot be read")?;
+    let value = page.lines().find_map(|line| line.strip_prefix(NAME));
+    value.and_then(|value| value.trim().parse().ok()).with_context(|| format!("no {NAME}in {metrics}"))
+}
+
+/// Time of all cores since the machine's start, in the kernel's ticks.
+struct Ticks {
+    stolen: u64,
+    all: u64,
+}
+
+/// `None` where the kernel does not tell.
+fn machine_ticks() -> Option<Ticks> {
+    let text = fs::read_to_string("/proc/stat").ok()?;
+    let columns = text.lines().next()?.strip_prefix("cpu ")?.split_whitespace();
+    // user, nice, system, idle, iowait, irq, softirq, steal; what follows is part of the first two.
+    let ticks: Vec<u64> = columns.take(8).map_while(|ticks| ticks.parse().ok()).collect();
+    Some(Ticks { stolen: *ticks.get(7)?, all: ticks.iter().sum() })
 }
 
 const OURS: &str = "squall_bench";
