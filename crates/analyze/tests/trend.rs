@@ -415,18 +415,20 @@ fn a_class_or_label_that_no_run_has_is_an_error_and_names_those_that_there_are()
         |options: &TrendOptions| trend(&history.runs(), &history.reports(), options).unwrap_err().to_string();
     let said = error(&only(&["p50", "p99(comon)"]));
     assert!(said.contains("class `comon`") && said.contains("they have common, filtered, rare"), "{said}");
-    let branch = |label: &str| TrendOptions {
-        filters: vec![(label.to_owned(), "main".to_owned())],
+    let with = |label: &str, value: &str| TrendOptions {
+        filters: vec![(label.to_owned(), value.to_owned())],
         ..only(&["p99(rare)"])
     };
-    let said = error(&branch("brnch"));
+    let said = error(&with("brnch", "main"));
     assert!(said.contains("label `brnch`") && said.contains("they have branch, build"), "{said}");
-    assert_eq!(history.trend(&branch("branch")).series[0].runs.len(), 2);
+    let said = error(&with("branch", "mian"));
+    assert!(said.contains("label `branch=mian`") && said.contains("they have main, next"), "{said}");
+    assert_eq!(history.trend(&with("branch", "main")).series[0].runs.len(), 2);
 
     // Where there is no run yet, there is nothing to be wrong about.
     let empty = History::new();
     fs::create_dir_all(empty.runs()).unwrap();
-    let options = TrendOptions { filters: branch("brnch").filters, ..only(&["p99(comon)"]) };
+    let options = TrendOptions { filters: with("brnch", "main").filters, ..only(&["p99(comon)"]) };
     assert_eq!(empty.trend(&options).series.len(), 0);
 }
 

@@ -138,7 +138,9 @@ impl From<ImportError> for Failure {
 impl From<TrendError> for Failure {
     fn from(error: TrendError) -> Self {
         let exit = match &error {
-            TrendError::NoClass { .. } | TrendError::NoLabel { .. } => Exit::Usage,
+            TrendError::NoClass { .. } | TrendError::NoLabel { .. } | TrendError::NoValue { .. } => {
+                Exit::Usage
+            }
             TrendError::List { .. } | TrendError::Accepted(_) => Exit::Failed,
         };
         Self { exit, error: error.into() }

@@ -40,6 +40,7 @@ fn what_k6_measured_is_followed_and_not_compared() {
     trend("--window 3").expect(0);
     trend("--metric p99(serch)").expect(2).says(&["class `serch`", "they have search"]);
     trend("--where brnch=main").expect(2).says(&["label `brnch`", "they have ", "build"]);
+    trend("--where build=9").expect(2).says(&["label `build=9`", "they have 7, 8"]);
     let run = history["series"][0]["metrics"][0]["changes"][0]["run"].as_str().unwrap().to_owned();
     place.line(&format!("analyze trend accept {run} --reason intended")).expect(0);
     trend("").expect(0);

@@ -178,12 +178,12 @@ pub struct Trend {
 ///
 /// # Errors
 /// When `runs` cannot be listed, or `accepted.toml` beside it not be read; when a metric names a class or a
-/// filter a label that no run has, for nothing would ever be seen of either. A run that cannot be read is no
+/// filter a label, or a value of it, that no run has, for nothing would ever be seen of either. A run that cannot be read is no
 /// error: see [`Trend::skipped`].
 pub fn trend(runs: &Path, reports: &Path, options: &TrendOptions) -> Result<Trend, TrendError> {
     let listed = accepted::read(&accepted_file(runs))?;
     let (found, mut skipped) = read::summaries(runs, reports)?;
-    labels_are_known(&options.filters, &found)?;
+    filters_are_known(&options.filters, &found)?;
     let mut accepted: BTreeMap<Vec<String>, Vec<PlacedAccepted>> = BTreeMap::new();
     let mut groups: BTreeMap<Vec<String>, Vec<(String, Summary)>> = BTreeMap::new();
     for (directory, summary) in found {
@@ -223,14 +223,25 @@ pub fn trend(runs: &Path, reports: &Path, options: &TrendOptions) -> Result<Tren
     })
 }
 
-/// Refuses a filter by a label that no run has, where there are runs.
-fn labels_are_known(filters: &[(String, String)], found: &read::Found) -> Result<(), TrendError> {
-    let known: BTreeSet<&str> =
-        found.iter().flat_map(|(_, summary)| summary.run.labels.keys()).map(String::as_str).collect();
-    match filters.iter().find(|(label, _)| !found.is_empty() && !known.contains(label.as_str())) {
-        Some((label, _)) => Err(TrendError::NoLabel { label: label.clone(), known: listed(&known) }),
-        None => Ok(()),
+/// Refuses a filter by a label, or by a value of it, that no run has, where there are runs.
+fn filters_are_known(filters: &[(String, String)], found: &read::Found) -> Result<(), TrendError> {
+    if found.is_empty() {
+        return Ok(());
     }
+    let labels = || found.iter().flat_map(|(_, summary)| &summary.run.labels);
+    for (label, value) in filters {
+        let values: BTreeSet<&str> =
+            labels().filter(|(known, _)| *known == label).map(|(_, value)| value.as_str()).collect();
+        if values.is_empty() {
+            let known = labels().map(|(label, _)| label.as_str()).collect();
+            return Err(TrendError::NoLabel { label: label.clone(), known: listed(&known) });
+        }
+        if !values.contains(value.as_str()) {
+            let (label, value) = (label.clone(), value.clone());
+            return Err(TrendError::NoValue { label, value, known: listed(&values) });
+        }
+    }
+    Ok(())
 }
 
 /// Refuses a metric of a class that no run of any series has, where there are runs.
@@ -252,7 +263,13 @@ fn listed(known: &BTreeSet<&str>) -> String {
     if known.is_empty() {
         return "they have none".to_owned();
     }
-    format!("they have {}", known.iter().copied().collect::<Vec<_>>().join(", "))
+    // Of commits there are as many as runs.
+    const NAMED: usize = 10;
+    let names: Vec<&str> = known.iter().copied().take(NAMED).collect();
+    match known.len().saturating_sub(NAMED) {
+        0 => format!("they have {}", names.join(", ")),
+        more => format!("they have {} and {more} more", names.join(", ")),
+    }
 }
 
 /// Where accepted changes are listed: beside the directory of runs.
@@ -287,6 +304,16 @@ pub enum TrendError {
     NoLabel {
         /// The label.
         label: String,
+        /// Those that there are.
+        known: String,
+    },
+    /// A filter wants of a label a value that no run has.
+    #[error("no run of the history has the label `{label}={value}`, so it chooses none; {known}")]
+    NoValue {
+        /// The label.
+        label: String,
+        /// The value.
+        value: String,
         /// Those that there are.
         known: String,
     },
