@@ -11,59 +11,45 @@
 //! Time 0 is fixed a little in the future, when every connection is open, every query encoded and
 //! `run.json` written.
 
-use std::future::poll_fn;
-use std::num::NonZero;
 use std::path::PathBuf;
-use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, TimeDelta, Utc};
-use squall_core::plan::{Load, Plan, Shard};
-use squall_core::request::Requests;
-use squall_core::run_config::Part;
+use chrono::Utc;
+use squall_core::plan::{Load, Plan};
 use squall_core::run_dir::RunDir;
-use squall_core::run_record::{ProcessRecord, RUN_SCHEMA_VERSION, RunRecord, RunState, RunTotals};
+use squall_core::run_record::{
+    HostRecord, ProcessRecord, RUN_SCHEMA_VERSION, RunRecord, RunState, RunTotals,
+};
 use squall_core::truth::Truth;
 use squall_core::units::nanoseconds;
+use squall_milvus::Endpoint;
 use squall_milvus::admin::Admin;
-use squall_milvus::{Endpoint, Protocol};
-use tokio::sync::oneshot;
 
 use crate::abort;
 use crate::aside::Aside;
-use crate::clock::{Clock, MonotonicClock, Timer, TimerfdAlarm, monotonic_ns};
+use crate::clock::Clock;
 use crate::clock_error::{self, clock_error_ms};
-use crate::connections::{Connections, MOST_SOCKETS};
-use crate::control::Control;
+use crate::connections::MOST_SOCKETS;
+use crate::crew::{Crew, Shared};
 use crate::descriptors;
 use crate::error::{RunError, unwritable};
 use crate::events::{Event, Events};
 use crate::health::{self, Health};
 use crate::host;
-use crate::monitor::{Early, Monitor, Watched};
+use crate::monitor::{Early, Monitor, Watch, Watched};
 use crate::options::Options;
 use crate::pin::Pinning;
 use crate::preflight::{Preflight, loaded_segments};
 use crate::prepare::Prepared;
-use crate::queue::{ClosedLoop, ClosedQueue, DueQueue, OpenQueue, Slice};
-use crate::recorder::{Recorded, Recorder, Ring};
+use crate::recorder::{Recorded, Recorder};
 use crate::reserve::Reserve;
 use crate::score::{self, FoundTruth, Scorer};
 use crate::scrape::Scraper;
-use crate::second::{Message, Second};
-use crate::stop::{StopRequest, StopSignal};
+use crate::second::Second;
+use crate::stop::StopSignal;
+use crate::time_zero;
 use crate::warm_up::AutoWarmUp;
-use crate::worker::{Settings, Worker, fly};
-
-/// Between the last preparation and time 0.
-const LEAD: Duration = Duration::from_millis(50);
-
-/// Least time without a sign of the server's host after which a connection counts as broken; a longer
-/// `--timeout` is waited for.
-const LEAST_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A clock that costs more than this to read blurs what it measures.
 const DEAR_CLOCK_NS: u64 = 1_000;
@@ -98,51 +84,19 @@ pub fn execute(
     let shard = options.shard();
     tell(&events, Event::Preparing { queries: Prepared::queries(&plan) });
     let mut host = host::record();
-    let pinning =
-        if options.pin { Pinning::new(&host.affinity, plan.threads.max(1)) } else { Pinning::default() };
-    host.pinned = pinning.workers().to_vec();
-    if options.pin && !pinning.is_exclusive() {
-        let cores = host.affinity.len();
-        let words = format!(
-            "{} threads on {cores} cores cannot have one each to themselves; --pin helps only where there are more cores than --threads",
-            plan.threads
-        );
-        tell(&events, Event::Warning(words));
-    }
+    let pinning = pinning(&plan, options, &mut host, &events);
     if host.clock_read_ns > DEAR_CLOCK_NS {
         let cost = host.clock_read_ns;
-        tell(
-            &events,
-            Event::Warning(format!(
-                "reading the clock costs {cost} ns here; service times are blurred by that"
-            )),
-        );
+        let words = format!("reading the clock costs {cost} ns here; service times are blurred by that");
+        tell(&events, Event::Warning(words));
     }
     let metrics = options.metrics(&endpoint)?;
-    let truth = match score::truth(&options.data, &plan, &preflight) {
-        FoundTruth::Truth(truth) => Some(truth),
-        FoundTruth::None => None,
-        FoundTruth::Missing(why) => {
-            tell(&events, Event::Note(why));
-            None
-        }
-    };
+    let truth = truth(&plan, options, &preflight, &events);
     let shared = Arc::new(Shared::new(plan, endpoint, &preflight, shard, pinning, truth.as_deref())?);
     let scorer = truth.map(|truth| Scorer::new(truth, &shared.plan, &preflight));
     let plan = &shared.plan;
-    if let Some(words) = shared.prepared.note() {
-        tell(&events, Event::Note(words));
-    }
+    tell_what_differs(&shared, &events);
     descriptors::allow(shared.sockets())?;
-    if let Some(most) = shared.fewer_in_flight() {
-        let connections = plan.connections.max(1);
-        tell(
-            &events,
-            Event::Note(format!(
-                "over REST at most {most} requests are in flight, {MOST_SOCKETS} on each of {connections} connections a thread; others that are due wait, as they would for --max-in-flight, and the wait counts"
-            )),
-        );
-    }
     let mut crew = Crew::hire(&shared)?;
     crew.wait_for_connections(&stop)?;
     let connections = u32::from(shared.workers()) * u32::from(plan.connections.max(1));
@@ -150,7 +104,7 @@ pub fn execute(
 
     let clock_error = clock_error_ms();
     if let Some(part) = &options.part {
-        in_time(part)?;
+        time_zero::ensure_ahead(part)?;
         if let Some(words) = clock_error::warning(clock_error) {
             tell(&events, Event::Warning(words));
         }
@@ -190,8 +144,8 @@ pub fn execute(
     // Before time 0 is fixed: writing it takes a slow disk a while.
     let reserve = Reserve::take(&run_dir);
     let (clock, started) = match &options.part {
-        None => fix_time_zero(&run_dir, &mut record)?,
-        Some(part) => time_zero_of(part, &run_dir, &mut record)?,
+        None => time_zero::fix(&run_dir, &mut record)?,
+        Some(part) => time_zero::of_all_shards(part, &run_dir, &mut record)?,
     };
     // One shard of a run looks at the server: its page is the same for all.
     let scraper = (shard.index == 0)
@@ -251,39 +205,14 @@ pub fn execute(
 
     // Together, so that nothing between them looks like a clock that was set.
     let (ended, ended_ns) = (Utc::now(), clock.now_ns());
-    let (stop_ns, early) = watch.early.map_or((None, None), |(at_ns, early)| (Some(at_ns), Some(early)));
-    let failure = match (recorded.error, early.clone()) {
-        (Some(error), _) => Some(unwritable("the run's rows", &error)),
-        (None, Some(Early::Failed(reason))) => Some(reason),
-        (None, _) => None,
-    };
-    record.state = match (&failure, &early) {
-        (Some(_), _) => RunState::Failed,
-        (None, Some(Early::Aborted(_)) | None) => RunState::Complete,
-        (None, Some(_)) => RunState::Interrupted,
-    };
-    record.measured = match watch.warm_up_ns {
-        None => plan.measured(stop_ns),
-        Some(warm_up_ns) => plan.measured_after(Duration::from_nanos(warm_up_ns.unsigned_abs()), stop_ns),
-    };
-    record.ended_early = early.as_ref().map(|early| match early {
-        Early::Stopped => "the run was stopped".to_owned(),
-        Early::Failed(reason) if reason.is_empty() => failure.clone().unwrap_or_default(),
-        Early::Failed(reason) | Early::Aborted(reason) => reason.clone(),
-    });
-    record.ended = Some(ended);
-    record.error.clone_from(&failure);
-    record.collection.segments_after = segments_now(&shared);
-    let complete = record.state == RunState::Complete && early.is_none();
-    let open = matches!(plan.load, Load::Open { .. });
-    let planned = if complete && planned.is_some() { planned } else { open.then_some(watch.counted.done) };
     let wall = (ended - started).num_microseconds().unwrap_or(i64::MAX) as f64 / 1e3;
-    let monotonic = ended_ns as f64 / 1e6;
-    let totals = totals(&watch.counted, recorded.rows, recorded.lost, planned, (wall - monotonic).abs());
-    record.totals = Some(totals.clone());
+    let clocks_ms = (wall - ended_ns as f64 / 1e6).abs();
+    record.ended = Some(ended);
+    record.collection.segments_after = segments_now(&shared);
+    let totals = conclude(&mut record, plan, watch, recorded, planned, clocks_ms);
     let written = run_dir.write_record(&record);
     let run_dir = run_dir.path().to_owned();
-    if let Some(reason) = failure {
+    if let Some(reason) = record.error {
         return Err(RunError::Failed { reason, run_dir });
     }
     written?;
@@ -296,53 +225,85 @@ fn tell(events: &Events, event: Event) {
     let _ = events.send(event);
 }
 
-/// Writes `run.json` with a time 0 that is still to come; gives it on both clocks.
-fn fix_time_zero(
-    run_dir: &RunDir,
-    record: &mut RunRecord,
-) -> Result<(MonotonicClock, DateTime<Utc>), RunError> {
-    let mut lead_ns = nanoseconds(LEAD);
-    loop {
-        let (now_ns, now) = (monotonic_ns(), Utc::now());
-        let (zero_ns, started) = (now_ns + lead_ns, now + TimeDelta::nanoseconds(lead_ns));
-        record.started = started;
-        run_dir.write_record(record)?;
-        // A slow disk takes longer than the lead: try again with a longer one.
-        if monotonic_ns() < zero_ns - nanoseconds(LEAD) / 2 {
-            return Ok((MonotonicClock { zero_ns }, started));
+/// The cores of the threads; says where `--pin` cannot help.
+fn pinning(plan: &Plan, options: &Options, host: &mut HostRecord, events: &Events) -> Pinning {
+    if !options.pin {
+        return Pinning::default();
+    }
+    let pinning = Pinning::new(&host.affinity, plan.threads.max(1));
+    host.pinned = pinning.workers().to_vec();
+    if !pinning.is_exclusive() {
+        let (threads, cores) = (plan.threads, host.affinity.len());
+        let words = format!(
+            "{threads} threads on {cores} cores cannot have one each to themselves; --pin helps only where there are more cores than --threads"
+        );
+        tell(events, Event::Warning(words));
+    }
+    pinning
+}
+
+/// The exact neighbours of the plan's queries; says why there are none where there could be.
+fn truth(plan: &Plan, options: &Options, preflight: &Preflight, events: &Events) -> Option<Arc<Truth>> {
+    match score::truth(&options.data, plan, preflight) {
+        FoundTruth::Truth(truth) => Some(truth),
+        FoundTruth::None => None,
+        FoundTruth::Missing(why) => {
+            tell(events, Event::Note(why));
+            None
         }
-        lead_ns *= 2;
     }
 }
 
-/// Whether there is time left until the shards begin.
-fn in_time(part: &Part) -> Result<(), RunError> {
-    let left = part.start_at - Utc::now();
-    if left > TimeDelta::from_std(LEAD).unwrap_or_default() {
-        return Ok(());
+/// Says what will not be quite as the plan has it.
+fn tell_what_differs(shared: &Shared, events: &Events) {
+    if let Some(words) = shared.prepared.note() {
+        tell(events, Event::Note(words));
     }
-    let late_s = -left.num_milliseconds() as f64 / 1e3;
-    Err(RunError::TooLate { start_at: part.start_at, late_s })
+    if let Some(most) = shared.fewer_in_flight() {
+        let connections = shared.plan.connections.max(1);
+        let words = format!(
+            "over REST at most {most} requests are in flight, {MOST_SOCKETS} on each of {connections} connections a thread; others that are due wait, as they would for --max-in-flight, and the wait counts"
+        );
+        tell(events, Event::Note(words));
+    }
 }
 
-/// Writes `run.json` with the time 0 that all shards share; gives it on both clocks.
-fn time_zero_of(
-    part: &Part,
-    run_dir: &RunDir,
+/// Writes into the record how the run ended: its state, the reason where that is none of the plan's, what
+/// was measured, and its totals.
+fn conclude(
     record: &mut RunRecord,
-) -> Result<(MonotonicClock, DateTime<Utc>), RunError> {
-    record.started = part.start_at;
-    run_dir.write_record(record)?;
-    let (now_ns, now) = (monotonic_ns(), Utc::now());
-    let left_ns = (part.start_at - now).num_nanoseconds().unwrap_or(i64::MAX);
-    if left_ns <= 0 {
-        record.state = RunState::Failed;
-        let late = RunError::TooLate { start_at: part.start_at, late_s: -left_ns as f64 / 1e9 };
-        record.error = Some(late.to_string());
-        run_dir.write_record(record)?;
-        return Err(late);
-    }
-    Ok((MonotonicClock { zero_ns: now_ns.saturating_add(left_ns) }, part.start_at))
+    plan: &Plan,
+    watch: Watch,
+    recorded: Recorded,
+    planned: Option<u64>,
+    clocks_ms: f64,
+) -> RunTotals {
+    let (stop_ns, early) = watch.early.map_or((None, None), |(at_ns, early)| (Some(at_ns), Some(early)));
+    record.error = match (recorded.error, &early) {
+        (Some(error), _) => Some(unwritable("the run's rows", &error)),
+        (None, Some(Early::Failed(reason))) => Some(reason.clone()),
+        (None, _) => None,
+    };
+    record.state = match (&record.error, &early) {
+        (Some(_), _) => RunState::Failed,
+        (None, Some(Early::Aborted(_)) | None) => RunState::Complete,
+        (None, Some(_)) => RunState::Interrupted,
+    };
+    record.measured = match watch.warm_up_ns {
+        None => plan.measured(stop_ns),
+        Some(warm_up_ns) => plan.measured_after(Duration::from_nanos(warm_up_ns.unsigned_abs()), stop_ns),
+    };
+    let complete = record.state == RunState::Complete && early.is_none();
+    record.ended_early = early.map(|early| match early {
+        Early::Stopped => "the run was stopped".to_owned(),
+        Early::Failed(reason) if reason.is_empty() => record.error.clone().unwrap_or_default(),
+        Early::Failed(reason) | Early::Aborted(reason) => reason,
+    });
+    let open = matches!(plan.load, Load::Open { .. });
+    let planned = if complete && planned.is_some() { planned } else { open.then_some(watch.counted.done) };
+    let totals = totals(&watch.counted, recorded.rows, recorded.lost, planned, clocks_ms);
+    record.totals = Some(totals.clone());
+    totals
 }
 
 /// What watches for the end of a warm-up that ends by itself.
@@ -377,254 +338,4 @@ fn segments_now(shared: &Shared) -> Option<u64> {
         })
     };
     std::thread::scope(|scope| scope.spawn(ask).join().ok().flatten())
-}
-
-/// What all workers read.
-struct Shared {
-    plan: Plan,
-    endpoint: Endpoint,
-    protocol: Protocol,
-    shard: Shard,
-    requests: Requests,
-    prepared: Arc<Prepared>,
-    control: Arc<Control>,
-    pinning: Pinning,
-    /// Whether answers go to the recorder, which scores them.
-    keep_bodies: bool,
-}
-
-impl Shared {
-    fn new(
-        plan: Plan,
-        endpoint: Endpoint,
-        preflight: &Preflight,
-        shard: Shard,
-        pinning: Pinning,
-        truth: Option<&Truth>,
-    ) -> Result<Self, RunError> {
-        Ok(Self {
-            requests: Requests::new(plan.seed, &plan.workload, &plan.classes)?,
-            prepared: Arc::new(Prepared::new(&plan, &endpoint, preflight, truth)?),
-            control: Arc::new(Control::new(plan.threads.max(1))),
-            protocol: preflight.protocol,
-            plan,
-            endpoint,
-            shard,
-            pinning,
-            keep_bodies: truth.is_some(),
-        })
-    }
-
-    fn workers(&self) -> u16 {
-        self.plan.threads.max(1)
-    }
-
-    fn slice(&self, worker: u16) -> Slice {
-        Slice { shard: self.shard, worker, workers: self.workers() }
-    }
-
-    /// A worker's places in flight; in a closed loop its users. Over REST there is a socket for each, or
-    /// requests with a place would wait for one, which would look like the generator's doing.
-    fn places(&self, worker: u16) -> u32 {
-        match &self.plan.load {
-            Load::Closed { users, .. } => {
-                let slice = self.slice(worker);
-                (0..*users).filter(|user| slice.owns(u64::from(*user))).count() as u32
-            }
-            Load::Open { .. } if self.protocol == Protocol::Grpc => self.share_in_flight(worker),
-            Load::Open { .. } => {
-                self.share_in_flight(worker).min(u32::from(self.plan.connections.max(1)) * MOST_SOCKETS)
-            }
-        }
-    }
-
-    /// A worker's share of the requests that the plan lets be in flight.
-    fn share_in_flight(&self, worker: u16) -> u32 {
-        let sharers = u64::from(self.shard.count) * u64::from(self.workers());
-        let rank = u64::from(self.shard.index) + u64::from(self.shard.count) * u64::from(worker);
-        let all = u64::from(self.plan.max_in_flight);
-        let share = all / sharers + u64::from(rank < all % sharers);
-        share.max(1) as u32
-    }
-
-    /// The most requests in flight, where these are fewer than the plan would allow this process.
-    fn fewer_in_flight(&self) -> Option<u64> {
-        let sum = |places: fn(&Self, u16) -> u32| {
-            (0..self.workers()).map(|worker| u64::from(places(self, worker))).sum::<u64>()
-        };
-        let open = matches!(self.plan.load, Load::Open { .. });
-        let most = sum(Self::places);
-        (open && most < sum(Self::share_in_flight)).then_some(most)
-    }
-
-    /// Sockets that all workers open.
-    fn sockets(&self) -> u64 {
-        let connections = u64::from(self.plan.connections.max(1));
-        let of_worker = |worker| match self.protocol {
-            Protocol::Grpc => connections,
-            Protocol::RestV2 | Protocol::RestV1 => {
-                connections * u64::from(self.places(worker)).div_ceil(connections).max(1)
-            }
-        };
-        (0..self.workers()).map(of_worker).sum()
-    }
-
-    fn settings(&self, worker: u16) -> Settings {
-        let give_up = self.plan.length().map(|length| length.saturating_add(self.plan.drain));
-        Settings {
-            worker,
-            places: self.places(worker),
-            classes: if self.plan.targets.iter().any(|planned| planned.target.abort.is_some()) {
-                self.plan.classes.len()
-            } else {
-                0
-            },
-            timeout_ns: nanoseconds(self.plan.timeout),
-            give_up_ns: give_up.map_or(i64::MAX, nanoseconds),
-        }
-    }
-}
-
-/// What a worker waits for when its connections are open.
-struct Go {
-    clock: MonotonicClock,
-    ring: Ring,
-}
-
-/// The worker threads.
-struct Crew {
-    inbox: Receiver<Message>,
-    gates: Vec<oneshot::Sender<Go>>,
-    handles: Vec<JoinHandle<()>>,
-    /// Thread ids, by worker.
-    threads: Vec<u32>,
-}
-
-impl Crew {
-    /// Starts the threads, which open their connections.
-    fn hire(shared: &Arc<Shared>) -> Result<Self, RunError> {
-        let (outbox, inbox) = channel();
-        let (mut gates, mut handles) = (Vec::new(), Vec::new());
-        for worker in 0..shared.workers() {
-            let (gate, go) = oneshot::channel();
-            let (shared, outbox) = (Arc::clone(shared), outbox.clone());
-            let thread = std::thread::Builder::new().name(format!("squall-worker-{worker}"));
-            handles.push(thread.spawn(move || work(&shared, worker, go, &outbox))?);
-            gates.push(gate);
-        }
-        let threads = vec![0; gates.len()];
-        Ok(Self { inbox, gates, handles, threads })
-    }
-
-    /// Waits until every worker has its connections.
-    fn wait_for_connections(&mut self, stop: &StopSignal) -> Result<(), RunError> {
-        let mut missing = self.threads.len();
-        while missing > 0 {
-            if stop.request() != StopRequest::None {
-                return Err(RunError::Stopped);
-            }
-            match self.inbox.recv_timeout(Duration::from_millis(10)) {
-                Ok(Message::Connected(worker, connected)) => {
-                    self.threads[usize::from(worker)] = connected?;
-                    missing -= 1;
-                }
-                Ok(Message::Second(_)) | Err(RecvTimeoutError::Timeout) => {}
-                Ok(Message::Ended { .. }) | Err(RecvTimeoutError::Disconnected) => {
-                    return Err(std::io::Error::other("a worker's thread ended").into());
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Opens the gates.
-    fn go(&mut self, clock: MonotonicClock, rings: Vec<Ring>) {
-        for (gate, ring) in self.gates.drain(..).zip(rings) {
-            // A worker that is gone has told so, which ends the run.
-            let _ = gate.send(Go { clock, ring });
-        }
-    }
-
-    /// Waits for the threads; a panic was told by the worker itself.
-    fn dismiss(self) {
-        for handle in self.handles {
-            let _ = handle.join();
-        }
-    }
-}
-
-/// Tells that a worker has ended, however it ends.
-struct LastWord<'a>(&'a Sender<Message>);
-
-impl Drop for LastWord<'_> {
-    fn drop(&mut self) {
-        let _ = self.0.send(Message::Ended { panicked: std::thread::panicking() });
-    }
-}
-
-/// A worker's thread.
-fn work(shared: &Shared, worker: u16, go: oneshot::Receiver<Go>, outbox: &Sender<Message>) {
-    let _last_word = LastWord(outbox);
-    // Sockets and alarms are then woken for when they are due, not up to 50 us later.
-    let _ = rustix::thread::set_current_timer_slack(NonZero::new(1));
-    let connected = |result| {
-        let _ = outbox.send(Message::Connected(worker, result));
-    };
-    if let Err(error) = shared.pinning.pin_worker(worker) {
-        return connected(Err(error.into()));
-    }
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return connected(Err(error.into())),
-    };
-    runtime.block_on(async {
-        let settings = shared.settings(worker);
-        let opened = Connections::open(
-            Arc::clone(&shared.prepared),
-            shared.endpoint.clone().with_patience(shared.plan.timeout.max(LEAST_PATIENCE)),
-            shared.protocol,
-            shared.plan.connections,
-            settings.places,
-            shared.keep_bodies,
-        )
-        .await;
-        let link = match opened {
-            Ok(connections) => Rc::new(connections),
-            Err(error) => return connected(Err(error.into())),
-        };
-        let timer = match Timer::new() {
-            Ok(timer) => timer,
-            Err(error) => return connected(Err(error.into())),
-        };
-        let schedule = shared.plan.open_schedule();
-        let slice = shared.slice(worker);
-        let queue = match (&schedule, closed_loop(&shared.plan)) {
-            (Some(schedule), _) => {
-                DueQueue::Open(OpenQueue::new(schedule.iter(), slice, &shared.requests, Rc::clone(&link)))
-            }
-            (None, Some(closed)) => {
-                DueQueue::Closed(ClosedQueue::new(closed, slice, &shared.requests, Rc::clone(&link)))
-            }
-            (None, None) => unreachable!("a load is open or closed"),
-        };
-        connected(Ok(rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs()));
-        // The sender is dropped where the run does not begin.
-        let Ok(Go { clock, ring }) = go.await else { return };
-        let alarm = TimerfdAlarm::new(timer, clock);
-        let control = Arc::clone(&shared.control);
-        let mut worker = Worker::new(settings, clock, alarm, link, fly, queue, ring, control, outbox.clone());
-        poll_fn(|cx| worker.poll(cx)).await;
-    });
-}
-
-fn closed_loop(plan: &Plan) -> Option<ClosedLoop> {
-    let Load::Closed { users, spawn_rate, think_time, run_time } = plan.load else { return None };
-    let ramp = plan.stages().first().and_then(|stage| stage.length).unwrap_or(Duration::ZERO);
-    Some(ClosedLoop {
-        users,
-        spawn_rate,
-        think_time,
-        ramp_end_ns: nanoseconds(ramp),
-        end_ns: run_time.map_or(i64::MAX, nanoseconds),
-    })
 }

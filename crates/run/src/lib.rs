@@ -45,6 +45,7 @@ mod clock;
 mod clock_error;
 mod connections;
 mod control;
+mod crew;
 mod descriptors;
 mod error;
 mod events;
@@ -68,6 +69,7 @@ mod score;
 mod scrape;
 mod second;
 mod stop;
+mod time_zero;
 mod warm_up;
 mod worker;
 

@@ -98,7 +98,9 @@ fn a_stall_is_in_the_response_times_though_few_requests_are_with_the_server() {
     let Some(found) = stall(load, test) else { return };
     has_the_stall_in_its_response_times(&found);
     let service = figure_s(&found.0.summary, "service_ms", "p99");
-    assert!(service < 0.05, "64 requests saw the stall, and P99 of service time is {service} s");
+    // By Little's law 64 in flight take 64 ÷ the server's rate on average: 32 ms, unless others take its CPU.
+    let bar = f64::max(0.05, 1.5 * 0.064 * found.1);
+    assert!(service < bar, "64 requests saw the stall, and P99 of service time is {service} s, over {bar} s");
 }
 
 #[test]
