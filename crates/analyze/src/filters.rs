@@ -1,6 +1,7 @@
 //! The requests by what they ask: filter and limit.
 
 use std::collections::BTreeMap;
+use std::ops::AddAssign;
 
 use squall_core::plan::Plan;
 use squall_core::row::Outcome;
@@ -55,76 +56,74 @@ pub(crate) fn filter_text(plan: &Plan, filter: u16) -> Option<String> {
     Some(known.map_or_else(|| format!("filter {filter}"), ToString::to_string))
 }
 
-#[derive(Default)]
-struct Collected<Times> {
+/// What can be counted of a group without its times.
+#[derive(Clone, Copy, Default)]
+struct Counts {
     requests: u64,
     failures: u64,
     short: u64,
-    response: Times,
     recall_sum: f64,
     recalls: u64,
 }
 
-impl Collected<Vec<Sorted>> {
-    fn add(&mut self, share: Collected<Sorted>) {
-        self.requests += share.requests;
-        self.failures += share.failures;
-        self.short += share.short;
-        self.response.push(share.response);
-        self.recall_sum += share.recall_sum;
-        self.recalls += share.recalls;
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.requests += other.requests;
+        self.failures += other.failures;
+        self.short += other.short;
+        self.recall_sum += other.recall_sum;
+        self.recalls += other.recalls;
     }
 }
 
 /// The measured rows by class and filter, in the order of the plan.
 pub(crate) fn group(frame: &Frame, plan: &Plan, spans: &Spans) -> Vec<FilterGroup> {
     let shares = frame.on_all_cores(|rows| {
-        let mut cells: BTreeMap<(u16, u16), Collected<Unsorted>> = BTreeMap::new();
+        let mut cells: BTreeMap<(u16, u16), (Counts, Unsorted)> = BTreeMap::new();
         for row in rows.filter(|row| spans.contains(row.due_ns())) {
-            let cell = cells.entry((row.class(), row.filter())).or_default();
-            cell.requests += 1;
+            let (counts, response) = cells.entry((row.class(), row.filter())).or_default();
+            counts.requests += 1;
             if !row.outcome().is_answered() {
-                cell.failures += 1;
+                counts.failures += 1;
                 continue;
             }
-            cell.short += u64::from(row.outcome() == Outcome::Short);
-            cell.response.push(row.response_ns());
+            counts.short += u64::from(row.outcome() == Outcome::Short);
+            response.push(row.response_ns());
             if let Some(recall) = row.recall() {
-                cell.recall_sum += f64::from(recall);
-                cell.recalls += 1;
+                counts.recall_sum += f64::from(recall);
+                counts.recalls += 1;
             }
         }
         let mut room = Vec::new();
-        let sorted = cells.into_iter().map(|(key, cell)| {
-            let Collected { requests, failures, short, response, recall_sum, recalls } = cell;
-            let response = response.sort_with(&mut room);
-            (key, Collected { requests, failures, short, response, recall_sum, recalls })
-        });
+        let sorted =
+            cells.into_iter().map(|(key, (counts, response))| (key, counts, response.sort_with(&mut room)));
         sorted.collect::<Vec<_>>()
     });
-    let mut cells: BTreeMap<(u16, u16), Collected<Vec<Sorted>>> = BTreeMap::new();
-    for (key, share) in shares.into_iter().flatten() {
-        cells.entry(key).or_default().add(share);
+    let mut cells: BTreeMap<(u16, u16), (Counts, Vec<Sorted>)> = BTreeMap::new();
+    for (key, counts, response) in shares.into_iter().flatten() {
+        let cell = cells.entry(key).or_default();
+        cell.0 += counts;
+        cell.1.push(response);
     }
     let order = |class: &str| plan.classes.iter().position(|known| known.name == class).unwrap_or(usize::MAX);
     let mut groups: Vec<((usize, u16), FilterGroup)> = cells
         .into_iter()
-        .map(|((class, filter), cell)| {
+        .map(|((class, filter), (counts, response))| {
             let class = frame.classes[usize::from(class)].clone();
             let limit = plan.classes.iter().find(|known| known.name == class).map_or(0, |known| known.limit);
-            let sorted = Sorted::union(&cell.response);
+            let sorted = Sorted::union(&response);
             let at = |percentile| sorted.percentile(percentile).map(ms);
             let group = FilterGroup {
                 limit,
                 filter: filter_text(plan, filter),
-                requests: cell.requests,
-                failures: cell.failures,
-                short: cell.short,
+                requests: counts.requests,
+                failures: counts.failures,
+                short: counts.short,
                 p50_ms: at(Percentile::P50),
                 p95_ms: at(Percentile::P95),
                 p99_ms: at(Percentile::P99),
-                recall: (cell.recalls > 0).then(|| cell.recall_sum / cell.recalls as f64),
-                recalls: cell.recalls,
+                recall: (counts.recalls > 0).then(|| counts.recall_sum / counts.recalls as f64),
+                recalls: counts.recalls,
                 class,
             };
             ((order(&group.class), filter), group)
