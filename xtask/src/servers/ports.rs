@@ -33,7 +33,7 @@ pub(crate) fn free<const COUNT: usize>() -> anyhow::Result<[u16; COUNT]> {
     let first = (RandomState::new().hash_one(0) % span) as u16;
     let mut ports = (RANGE.start + first..RANGE.end)
         .chain(RANGE.start..RANGE.start + first)
-        .filter(|&port| is_free(port) && claim(port));
+        .filter(|&port| claim(port) && is_free(port));
     let mut found = [0; COUNT];
     for port in &mut found {
         *port = ports
@@ -43,7 +43,8 @@ pub(crate) fn free<const COUNT: usize>() -> anyhow::Result<[u16; COUNT]> {
     Ok(found)
 }
 
-/// Whether the port is this process' from now on; not when it, or another xtask, has it already.
+/// Whether the port is this process' from now on; not when it, or another xtask, has it already. To be asked
+/// first: looking whether a port is free binds it, if for a moment, which its owner's server might meet.
 fn claim(port: u16) -> bool {
     let name = SocketAddr::from_abstract_name(format!("squall-xtask-port-{port}"));
     let Ok(claim) = name.and_then(|name| UnixListener::bind_addr(&name)) else { return false };
@@ -79,7 +80,7 @@ pub(crate) fn wanted(port: u16) -> anyhow::Result<u16> {
 /// The first free port from this one up.
 pub(crate) fn first_from(port: u16) -> anyhow::Result<u16> {
     (port..=u16::MAX)
-        .find(|&port| is_free(port) && claim(port))
+        .find(|&port| claim(port) && is_free(port))
         .with_context(|| format!("no port from {port} up is free"))
 }
 

@@ -178,8 +178,8 @@ pub struct Trend {
 ///
 /// # Errors
 /// When `runs` cannot be listed, or `accepted.toml` beside it not be read; when a metric names a class or a
-/// filter a label, or a value of it, that no run has, for nothing would ever be seen of either. A run that cannot be read is no
-/// error: see [`Trend::skipped`].
+/// filter a label, or a value of it, that no run has, for nothing would ever be seen of either. A run that
+/// cannot be read is no error: see [`Trend::skipped`].
 pub fn trend(runs: &Path, reports: &Path, options: &TrendOptions) -> Result<Trend, TrendError> {
     let listed = accepted::read(&accepted_file(runs))?;
     let (found, mut skipped) = read::summaries(runs, reports)?;
